@@ -1,0 +1,39 @@
+/* A growable byte buffer, always NUL-terminated when not empty, with a sticky failure: append freely, ask once
+ * at the end with buffer_ok(). limit_bytes bounds it (0: 1 GiB). Also small text helpers. */
+#ifndef BASE_BUFFER_H
+#define BASE_BUFFER_H
+
+#include "base/account.h"
+#include "base/error.h"
+
+struct buffer {
+    struct account *account;
+    char *bytes;
+    size_t length, capacity;
+    size_t limit_bytes;
+    bool failed; /* an append was refused: no memory or over the limit; contents stop there */
+};
+
+void buffer_init(struct buffer *buffer, struct account *account, size_t limit_bytes);
+void buffer_append(struct buffer *buffer, const void *bytes, size_t length);
+void buffer_text(struct buffer *buffer, const char *text);
+void buffer_format(struct buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
+void buffer_consume(struct buffer *buffer, size_t length); /* drops from the front */
+void buffer_clear(struct buffer *buffer);
+void buffer_free(struct buffer *buffer);
+const char *buffer_string(const struct buffer *buffer); /* never NULL */
+MUST_CHECK enum troupe_error buffer_ok(const struct buffer *buffer);
+
+/* "2m", "500ms", "1h30m", "90" (seconds) -> ns; "64KiB", "1MiB", "8GiB", "10MB", "123" -> bytes. */
+MUST_CHECK enum troupe_error text_duration(const char *text, int64_t *ret_ns);
+MUST_CHECK enum troupe_error text_bytes(const char *text, int64_t *ret_bytes);
+/* Formats ns as "12.3 s", "850 ms", "40 us" into `out` (at least 32 bytes) and returns it. */
+char *text_format_duration(char out[32], int64_t ns);
+char *text_format_bytes(char out[32], int64_t bytes);
+/* The candidate nearest to `word` by edit distance, or NULL when none is near enough to suggest. */
+const char *text_nearest(const char *word, const char *const *candidates, size_t count);
+/* Strict numbers: the whole text must be the number. */
+MUST_CHECK enum troupe_error text_int(const char *text, int64_t *ret);
+MUST_CHECK enum troupe_error text_real(const char *text, double *ret);
+
+#endif
