@@ -1,0 +1,172 @@
+/* task: the nouns that registry, agent, coordinate and pipeline share: capability set, resources, task, result, and
+ * the payloads of the messages between them (kinds in runtime/message.def).
+ *
+ * Threads: plain data; owned by one actor at a time and handed over by messages.
+ * Memory:  a task is one block from its owner's account, handed along OFFER and back along TASK_ENDED. */
+#ifndef TASK_TASK_H
+#define TASK_TASK_H
+
+#include "runtime/runtime.h"
+
+/* ---- capabilities: names interned to bits, at most 256 in a process ---- */
+#define CAPABILITIES_MAX 256
+struct capability_set {
+    uint64_t bits[CAPABILITIES_MAX / 64];
+};
+struct capability_names { /* filled at start, read-only afterwards */
+    unsigned count;
+    const char *names[CAPABILITIES_MAX]; /* caller-owned text */
+};
+MUST_CHECK enum troupe_error capability_intern(struct capability_names *names, const char *name, unsigned *ret_bit); /* LIMIT */
+int capability_find(const struct capability_names *names, const char *name); /* -1 */
+void capability_set_add(struct capability_set *set, unsigned bit);
+bool capability_set_has(const struct capability_set *set, unsigned bit);
+bool capability_set_contains(const struct capability_set *set, const struct capability_set *needed);
+
+/* ---- counted resources: gpu: 1, memory: 8GiB, any name; at most 8 in a process ---- */
+#define RESOURCES_MAX 8
+struct resources {
+    int64_t amount[RESOURCES_MAX];
+};
+struct resource_names {
+    unsigned count;
+    const char *names[RESOURCES_MAX];
+};
+MUST_CHECK enum troupe_error resource_intern(struct resource_names *names, const char *name, unsigned *ret_index); /* LIMIT */
+bool resources_fit(const struct resources *free, const struct resources *needed);
+void resources_take(struct resources *free, const struct resources *needed); /* CHECKs that it fits */
+void resources_give(struct resources *free, const struct resources *back);
+
+/* ---- task ---- */
+struct task_id {
+    uint64_t run;     /* number of the run in this process */
+    uint32_t trial;
+    uint16_t stage;
+    uint16_t attempt; /* from 1 */
+};
+bool task_id_equal(struct task_id a, struct task_id b);
+uint64_t task_id_span(struct task_id id); /* for the trace */
+
+enum task_state { TASK_WAITING, TASK_OFFERED, TASK_QUEUED, TASK_RUNNING, TASK_OK, TASK_FAILED, TASK_CANCELLED, TASK_REJECTED };
+bool task_state_terminal(enum task_state state);
+const char *task_state_name(enum task_state state);
+
+struct task {
+    struct task *next; /* owner: whoever holds the task */
+    struct task_id id;
+    actor_ref owner;        /* gets TASK_ENDED, exactly once */
+    actor_ref agent;        /* who runs it; 0 until offered */
+    unsigned capability;    /* bit */
+    enum task_state state;
+    uint8_t priority;       /* higher first */
+    bool idempotent;
+    struct resources resources;
+    uint64_t submitted_ns;  /* owner stamps */
+    uint64_t assigned_ns;   /* coordinator stamps: offer sent */
+    uint64_t accepted_ns;   /* agent stamps: into its queue */
+    uint64_t started_ns;    /* agent stamps: written to the worker */
+    uint64_t ended_ns;      /* agent stamps: answer read */
+    uint64_t deadline_ns;   /* absolute; UINT64_MAX: none */
+    uint64_t timeout_ns;    /* of execution; 0: none */
+    uint64_t expected_ns;   /* p50 estimate of service; 0: unknown */
+    uint32_t epoch;         /* of the offer */
+    uint32_t rebalanced;    /* rounds */
+    const char *run_name, *stage_name, *capability_name; /* live as long as the run */
+    const char *artifact_directory;                      /* absolute, or NULL */
+    struct account *account;
+    uint32_t body_length;
+    /* The JSON members that the worker gets besides ids and deadline: "variables":{..},"inputs":{..},"data":{..},"seed":1 */
+    char *body; /* inside the task's block */
+    struct task_result *result; /* once ended; owned by the task */
+};
+/* One block; body is copied. */
+struct task *task_new(struct account *account, const char *body, size_t body_length);
+void task_free(struct task *task); /* with its result; NULL is fine */
+
+#define METRICS_MAX 16
+#define METRIC_NAME_MAX 63
+struct metric {
+    char name[METRIC_NAME_MAX + 1];
+    double value;
+};
+struct task_result {
+    enum troupe_error error; /* OK, WORKER, PROTOCOL, TIMEOUT, CANCELLED, LIMIT, OVERLOADED, NO_AGENT ... */
+    bool retryable;
+    unsigned metric_count;
+    struct metric metrics[METRICS_MAX];
+    uint64_t cpu_ns;     /* CPU of the worker for this task, descendants included */
+    uint64_t blocked_ns; /* execution minus CPU, not below 0 */
+    char artifact[128];  /* file name inside artifact_directory, or empty */
+    char message[512];   /* error, for a person: who, what, expected */
+    struct account *account;
+    uint32_t value_length;
+    char *value; /* JSON text inside the block, or NULL */
+};
+struct task_result *task_result_new(struct account *account, const char *value, size_t value_length);
+void task_result_free(struct task_result *result);
+
+/* ---- payloads ---- */
+/* COORDINATE (owner -> coordinator): a batch. Ownership of the tasks goes with it. */
+struct message_coordinate {
+    struct task *tasks; /* list by next */
+    unsigned count;
+};
+/* COORDINATED (coordinator -> owner), once per batch, after T0..T5; token of the request. Refused tasks follow as
+ * TASK_ENDED with state REJECTED; every task of the batch ends in exactly one TASK_ENDED. */
+enum coordinate_phase { PHASE_DISCOVER, PHASE_SCORE, PHASE_MATRIX, PHASE_ASSIGN, PHASE_OFFER, PHASE_REBALANCE, PHASE_FEEDBACK, PHASE_COUNT };
+struct message_coordinated {
+    unsigned submitted, accepted /* by an agent */, waiting /* in the coordinator */, rejected;
+    unsigned on_time, late, rebalanced;
+    uint64_t phase_ns[PHASE_COUNT]; /* add to total_ns */
+    uint64_t total_ns;
+    uint64_t estimated_completion_ns; /* absolute, of the last accepted or waiting task */
+    uint64_t capacity_in_ns;          /* when something was rejected: until capacity returns */
+    unsigned spawn_recommended;       /* least k agents so that nothing is late */
+};
+/* OFFER (coordinator -> agent, asked): tasks for its queue. */
+struct message_offer {
+    struct task *tasks;
+    unsigned count;
+    uint32_t epoch;
+};
+enum offer_answer { OFFER_ACCEPT, OFFER_PARTIAL, OFFER_OVERLOADED, OFFER_INCAPABLE, OFFER_DRAINING };
+/* OFFER_ANSWER (agent -> coordinator): refused tasks come back in `refused`. */
+struct message_offer_answer {
+    enum offer_answer answer;
+    uint32_t epoch;
+    unsigned accepted;
+    struct task *refused;
+    unsigned refused_count;
+    unsigned queue_length;
+    uint64_t estimated_completion_ns; /* absolute, of everything accepted */
+    uint64_t capacity_in_ns;          /* OVERLOADED */
+};
+/* TASK_ENDED: agent -> coordinator; the coordinator gives resources back and passes the same message to the owner. */
+struct message_task_ended {
+    struct task *task; /* with result; state is terminal */
+};
+/* TASK_CANCEL (owner -> coordinator -> agent): run, or one trial when trial != UINT32_MAX. */
+struct message_task_cancel {
+    uint64_t run;
+    uint32_t trial;
+};
+struct message_task_progress {
+    struct task_id id;
+    int64_t step;
+    unsigned metric_count;
+    struct metric metrics[4];
+};
+/* AGENT_EVENT (agent -> coordinator; the coordinator passes it to the listener it was given): worth a line. */
+enum agent_event { AGENT_UP, AGENT_WORKER_DIED, AGENT_WORKER_KILLED, AGENT_RESTARTED, AGENT_GAVE_UP, AGENT_LOG };
+struct message_agent_event {
+    enum agent_event event;
+    actor_ref agent;
+    unsigned instance;
+    uint64_t busy_ns, idle_ns; /* so far */
+    struct task_id task;       /* concerned, when any */
+    char agent_name[64];
+    char text[256];
+};
+void task_message_destructors(void); /* registers those of the payloads above; call once before runtime_run */
+
+#endif
