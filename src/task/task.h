@@ -105,6 +105,13 @@ struct task_result {
 struct task_result *task_result_new(struct account *account, const char *value, size_t value_length);
 void task_result_free(struct task_result *result);
 
+/* What an agent says of itself: the opaque bytes of its registry row, so that the coordinator knows how much it takes. */
+struct agent_profile {
+    uint32_t slots;         /* tasks that run at once (instances); at least 1 */
+    uint32_t batch_max;     /* tasks of one message to a worker; 0: 1 */
+    uint32_t queue_len_max; /* tasks it holds, running ones included; 0: unknown */
+};
+
 /* ---- payloads ---- */
 /* COORDINATE (owner -> coordinator): a batch. Ownership of the tasks goes with it. */
 struct message_coordinate {
