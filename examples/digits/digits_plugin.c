@@ -64,7 +64,7 @@ static const struct family *settings_read(const struct troupe_plugin_task *task,
                                   .kernel = troupe_variable_text(task, "kernel", "rbf"),
                                   .degree = (int)troupe_variable(task, "degree", 3),
                                   .solver = troupe_variable_text(task, "solver", "l2_svc"),
-                                  .seed = task->seed};
+                                  .seed = task->host->seed(task)};
     return linear ? &family_linear : &family_svm;
 }
 
