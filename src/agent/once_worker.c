@@ -53,7 +53,6 @@ struct once_run {
     struct once_metric metrics[METRICS_MAX];
     struct once_scan output, errors;
     pid_t process;
-    int exited; /* readable once the command has exited: the SIGCHLD pipe */
     int out, err;
     uint64_t started_ns, stop_ns, kill_ns; /* when SIGTERM and SIGKILL are due */
     const char *stopping;                  /* why it was sent SIGTERM; NULL: it was not */
@@ -83,6 +82,12 @@ static bool signals_set(void) {
     /* Troupe's death comes as SIGTERM, so that the command's group can be ended before this process is. */
     return sigaction(SIGCHLD, &action, NULL) == 0 && sigaction(SIGTERM, &action, NULL) == 0 &&
            prctl(PR_SET_PDEATHSIG, SIGTERM) == 0;
+}
+
+static void signals_taken(void) {
+    char bytes[64];
+    while (read(signal_pipe[0], bytes, sizeof bytes) > 0)
+        continue;
 }
 
 /* ---- the command line ---- */
@@ -337,9 +342,7 @@ static void attend(struct once_run *run) {
             drain(&run->out, &run->output);
         if (streams[1].revents)
             drain(&run->err, &run->errors);
-        char byte[64];
-        while (read(signal_pipe[0], byte, sizeof byte) > 0)
-            continue;
+        signals_taken();
         if (reaped(run))
             return;
         if (streams[3].revents && worker_loop_cancelled(run->loop, run->task))
@@ -487,6 +490,7 @@ static enum troupe_error once_task(void *context, struct worker_loop *loop, cons
 
 static bool once_ended(void *context) {
     (void)context;
+    signals_taken(); /* first: a byte that is taken here was written after `terminated` was set */
     return terminated;
 }
 
