@@ -1,6 +1,7 @@
 /* Accounted memory: every block belongs to an account, which counts bytes and blocks and may have a limit.
  * Threads: any; counters are relaxed atomics (they order nothing; exact once the users have been joined).
- * The failing twin: memory_fail_after(n) makes the n-th allocation from now, and only that one, return NULL. */
+ * The failing twin: memory_fail_after(n) makes the n-th allocation from now, and only that one, return NULL.
+ */
 #ifndef BASE_ACCOUNT_H
 #define BASE_ACCOUNT_H
 
@@ -19,8 +20,10 @@ struct account {
 
 /* All return NULL when memory or the account's limit is exhausted. memory_alloc zeroes. 16-byte aligned. */
 void *memory_alloc(struct account *account, size_t bytes);
-void *memory_resize(struct account *account, void *block, size_t bytes); /* NULL block: alloc; new part zeroed */
-void *memory_alloc_aligned(struct account *account, size_t alignment, size_t bytes); /* free with memory_free */
+void *memory_resize(struct account *account, void *block,
+                    size_t bytes); /* NULL block: alloc; new part zeroed */
+void *memory_alloc_aligned(struct account *account, size_t alignment,
+                           size_t bytes);                     /* free with memory_free */
 char *memory_text(struct account *account, const char *text); /* strdup */
 void memory_free(struct account *account, void *block);       /* NULL is fine */
 

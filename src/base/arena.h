@@ -14,7 +14,7 @@ struct arena {
 };
 
 void arena_init(struct arena *arena, struct account *account);
-void *arena_alloc(struct arena *arena, size_t bytes); /* NULL: out of memory */
+void *arena_alloc(struct arena *arena, size_t bytes);                   /* NULL: out of memory */
 char *arena_copy(struct arena *arena, const char *text, size_t length); /* NUL-terminated */
 char *arena_format(struct arena *arena, const char *format, ...) PRINTF_LIKE(2, 3);
 void arena_free(struct arena *arena); /* everything; the arena may be used again */

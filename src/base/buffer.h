@@ -1,5 +1,5 @@
-/* A growable byte buffer, always NUL-terminated when not empty, with a sticky failure: append freely, ask once
- * at the end with buffer_ok(). limit_bytes bounds it (0: 1 GiB). Also small text helpers. */
+/* A growable byte buffer, always NUL-terminated when not empty, with a sticky failure: append freely, ask
+ * once at the end with buffer_ok(). limit_bytes bounds it (0: 1 GiB). Also small text helpers. */
 #ifndef BASE_BUFFER_H
 #define BASE_BUFFER_H
 
@@ -11,7 +11,8 @@ struct buffer {
     char *bytes;
     size_t length, capacity;
     size_t limit_bytes;
-    bool failed; /* an append was refused: no memory or over the limit; contents stop there */
+    bool failed;     /* an append was refused: no memory or over the limit; contents stop there */
+    bool over_limit; /* it was the limit: buffer_ok says LIMIT, otherwise NOMEM */
 };
 
 void buffer_init(struct buffer *buffer, struct account *account, size_t limit_bytes);
@@ -19,7 +20,7 @@ void buffer_append(struct buffer *buffer, const void *bytes, size_t length);
 void buffer_text(struct buffer *buffer, const char *text);
 void buffer_format(struct buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
 void buffer_consume(struct buffer *buffer, size_t length); /* drops from the front */
-void buffer_clear(struct buffer *buffer);
+void buffer_clear(struct buffer *buffer);                  /* empties, keeps the memory, forgets a failure */
 void buffer_free(struct buffer *buffer);
 const char *buffer_string(const struct buffer *buffer); /* never NULL */
 MUST_CHECK enum troupe_error buffer_ok(const struct buffer *buffer);

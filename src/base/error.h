@@ -37,9 +37,9 @@ struct fault {
 };
 
 /* Fills `fault` (when not NULL) and returns `error`, so that `return fault_set(...)` reads well. */
-enum troupe_error fault_set(struct fault *fault, enum troupe_error error, const char *where, const char *format,
-                            ...) PRINTF_LIKE(4, 5);
-enum troupe_error fault_setv(struct fault *fault, enum troupe_error error, const char *where, const char *format,
-                             va_list args);
+enum troupe_error fault_set(struct fault *fault, enum troupe_error error, const char *where,
+                            const char *format, ...) PRINTF_LIKE(4, 5);
+enum troupe_error fault_setv(struct fault *fault, enum troupe_error error, const char *where,
+                             const char *format, va_list args);
 
 #endif

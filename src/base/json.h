@@ -7,7 +7,7 @@
 struct json {
     struct buffer *out;
     unsigned depth;
-    bool comma[64]; /* by depth */
+    bool comma[128]; /* by depth; deeper is a wrong program */
 };
 void json_init(struct json *json, struct buffer *out);
 void json_object_begin(struct json *json);
@@ -15,7 +15,7 @@ void json_object_end(struct json *json);
 void json_array_begin(struct json *json);
 void json_array_end(struct json *json);
 void json_key(struct json *json, const char *key);
-void json_string(struct json *json, const char *text); /* NULL: null */
+void json_string(struct json *json, const char *text);                  /* NULL: null */
 void json_string_n(struct json *json, const char *text, size_t length); /* invalid UTF-8 becomes U+FFFD */
 void json_int(struct json *json, int64_t value);
 void json_real(struct json *json, double value); /* shortest form that reads back the same */

@@ -1,4 +1,5 @@
-/* The log of programs (library floors return errors instead of logging). One sink, set at start by the CLI. */
+/* The log of programs (library floors return errors instead of logging). One sink, set at start by the CLI.
+ */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 

@@ -1,5 +1,7 @@
 /* Open-addressing hash maps from text or uint64 keys to pointers. Not thread-safe. Text keys are copied.
- * Iteration order is insertion order (so that it never depends on addresses or seeds). */
+ * Iteration order is insertion order (so that it never depends on addresses or seeds); replacing a value
+ * keeps its place. While iterating, entries may be removed, not put. A uint64 key never equals a text key. At
+ * most 2^30 entries (LIMIT). */
 #ifndef BASE_MAP_H
 #define BASE_MAP_H
 
@@ -11,7 +13,8 @@ MUST_CHECK enum troupe_error map_create(struct account *account, struct map **re
 void map_free(struct map *map);
 size_t map_count(const struct map *map);
 void *map_get(const struct map *map, const char *key, size_t key_length); /* NULL: absent */
-MUST_CHECK enum troupe_error map_put(struct map *map, const char *key, size_t key_length, void *value); /* replaces */
+MUST_CHECK enum troupe_error map_put(struct map *map, const char *key, size_t key_length,
+                                     void *value);                     /* replaces */
 void *map_remove(struct map *map, const char *key, size_t key_length); /* the value, or NULL */
 void *map_get_u64(const struct map *map, uint64_t key);
 MUST_CHECK enum troupe_error map_put_u64(struct map *map, uint64_t key, void *value);
