@@ -22,7 +22,6 @@
 #ifndef COORDINATE_COORDINATE_H
 #define COORDINATE_COORDINATE_H
 
-#include "agent/agent.h"
 #include "registry/registry.h"
 
 /* What was ever counted; ever growing but for the gauges at the end. */

@@ -1,0 +1,86 @@
+/* ledger: one claim per live task: where it is, whose it is, what it holds; and the counts that must add up.
+ *
+ * A claim is made when a task is admitted and freed when its owner was told its end and nothing is held for it any
+ * more. Threads: the coordinator's turns. Memory: pooled in chunks; nothing is allocated per task once a chunk is there. */
+#ifndef COORDINATE_LEDGER_H
+#define COORDINATE_LEDGER_H
+
+#include "coordinate/coordinate.h"
+
+/*              admit                  offer                 accept
+ *   (nothing) -------> CLAIM_WAITING -------> CLAIM_OFFERED -------> CLAIM_HELD
+ *       |                  |  ^                 |   |                   |  |
+ *       | refused          |  +---- refused ----+   |                   |  | ended by the agent, or its actor ended
+ *       v                  v cancel, deadline       | no answer in time |  v
+ *   CLAIM_OWED <-----------+                        v                   | (freed)
+ *       | told                                  CLAIM_ORPHAN <----------+ past its deadline and grace
+ *       v                                           | the agent ends it at last, or its actor ended
+ *    (freed)                                        v (freed)
+ * OWED: the end is decided, yet there was no memory to say so; tried again. ORPHAN: the owner was told; resources stay
+ * taken until the agent can no longer be using them. */
+enum claim_state { CLAIM_FREE, CLAIM_WAITING, CLAIM_OFFERED, CLAIM_HELD, CLAIM_ORPHAN, CLAIM_OWED, CLAIM_STATES };
+
+struct agent_view;
+struct demand;
+struct round;
+
+struct claim {
+    struct claim *hash_next;
+    struct claim *list_next, *list_previous;   /* of its agent's claims, of what is owed, or of free claims */
+    struct claim *round_next, *round_previous; /* of its batch, while that round is open */
+    struct heap_node wait;                     /* in its demand's heap */
+    struct heap_node expiry;                   /* among the deadlines; in no heap without one */
+    struct task *task;                         /* ours: waiting and owed; NULL while an agent has it */
+    struct demand *demand;
+    struct agent_view *agent;
+    struct round *round;
+    struct task_id id;
+    actor_ref owner;
+    struct account *account;
+    const char *run_name, *stage_name, *capability_name;
+    uint64_t deadline_ns, submitted_ns, expected_ns, order, offered_ns;
+    uint64_t finish_ns; /* forecast */
+    uint32_t epoch;     /* of its offer */
+    uint32_t offers;
+    uint8_t state, priority;
+    bool hashed, taken /* resources */, cancelled, rebalanced;
+    uint8_t owed; /* enum troupe_error */
+};
+
+#define CLAIM_OF(node, member) ((struct claim *)(void *)((char *)(node)-offsetof(struct claim, member)))
+
+struct claim_list {
+    struct claim *first, *last;
+    uint32_t count;
+};
+void claim_list_append(struct claim_list *list, struct claim *claim);
+void claim_list_remove(struct claim_list *list, struct claim *claim);
+
+struct ledger_chunk;
+struct ledger {
+    struct account *account;
+    struct ledger_chunk *chunks;
+    struct claim *free;
+    struct claim **buckets;
+    unsigned bucket_count; /* a power of two */
+    uint64_t hash_seed;
+    uint64_t by_state[CLAIM_STATES];
+    uint64_t submitted, ended_ok, ended_failed, ended_cancelled, rejected;
+};
+MUST_CHECK enum troupe_error ledger_init(struct ledger *ledger, struct account *account, unsigned tasks_hint,
+                                         uint64_t hash_seed);
+void ledger_free(struct ledger *ledger); /* claims with it; not the tasks */
+struct claim *ledger_new(struct ledger *ledger); /* zeroed, CLAIM_FREE; NULL: no memory */
+void ledger_release(struct ledger *ledger, struct claim *claim);
+struct claim *ledger_find(const struct ledger *ledger, struct task_id id);
+void ledger_index(struct ledger *ledger, struct claim *claim); /* findable by id from now on */
+void ledger_unindex(struct ledger *ledger, struct claim *claim);
+void ledger_set_state(struct ledger *ledger, struct claim *claim, enum claim_state state);
+/* The owner is told, once per task. */
+void ledger_count_end(struct ledger *ledger, enum task_state state);
+uint64_t ledger_live(const struct ledger *ledger); /* tasks whose owner was not told yet */
+void ledger_check(const struct ledger *ledger);    /* CHECKs that the counts add up */
+/* for (size_t at = 0; (claim = ledger_next(ledger, &at));) over all claims in use, in a fixed order */
+struct claim *ledger_next(const struct ledger *ledger, size_t *at);
+
+#endif
