@@ -50,7 +50,10 @@ MUST_CHECK enum troupe_error store_open(struct env *env, struct account *account
 MUST_CHECK enum troupe_error store_start(struct store *store, struct runtime *runtime, struct fault *fault);
 void store_close(struct store *store); /* after runtime_run; checkpoint, release the lock */
 
-/* Queues a row. `token` comes back in STORE_COMMITTED {error} to the turn's actor once durable; notify false: no
+/* Queues a row; name and text end with NUL (NULL: empty) and are copied, at most 32 MiB each (LIMIT); their lengths in
+ * `row` are filled in here, and utc_ns when it is 0. A row that would count something twice (a second ASKED or TOLD of
+ * a trial, a second end of a (trial, stage, attempt), ...) is answered EXISTS, alone; a second SUMMARY replaces the
+ * first, because a resumed run ends twice. `token` comes back in STORE_COMMITTED {error} to the turn's actor once durable; notify false: no
  * message. FULL when the bound of queued rows (4,096) is reached: try again on the next STORE_COMMITTED. */
 MUST_CHECK enum troupe_error store_write(struct store *store, struct turn *turn, const struct store_row *row,
                                          const char *name, const char *text, bool notify, uint64_t token);

@@ -1,0 +1,56 @@
+/* Reading a run's database: a connection of its own, read-only, beside a live writer or after a crashed one
+ * (whose write-ahead log it recovers in memory). Returns what had been committed when the call began.
+ * Threads: any one at a time. Memory: one block of the account besides the database. */
+#include "store/store.h"
+
+#include <stdio.h>
+
+#include "store/port_sqlite.h"
+
+#define PATH_BYTES_MAX 1024
+
+struct store_reader {
+    struct account *account;
+    struct store_database *database;
+};
+
+enum troupe_error store_reader_open(struct env *env, struct account *account, const char *directory,
+                                    struct store_reader **ret_reader, struct fault *fault) {
+    char absolute[PATH_BYTES_MAX], path[PATH_BYTES_MAX + 16];
+    enum troupe_error error = env_absolute(env, directory, absolute, sizeof absolute);
+    if (error != TROUPE_OK)
+        return fault_set(fault, error, directory, "not a usable path: %s", error_text(error));
+    snprintf(path, sizeof path, "%s/store.db", absolute);
+    struct store_reader *reader = memory_alloc(account, sizeof *reader);
+    if (reader == NULL)
+        return fault_set(fault, TROUPE_NOMEM, path, "%s", error_text(TROUPE_NOMEM));
+    reader->account = account;
+    error = store_database_open(env, account, path, STORE_ACCESS_READ, &reader->database, fault);
+    if (error != TROUPE_OK) {
+        memory_free(account, reader);
+        return error;
+    }
+    *ret_reader = reader;
+    return TROUPE_OK;
+}
+
+void store_reader_close(struct store_reader *reader) {
+    if (reader == NULL)
+        return;
+    store_database_close(reader->database, false);
+    memory_free(reader->account, reader);
+}
+
+enum troupe_error store_read(struct store_reader *reader, enum store_row_kind kind, store_row_fn fn,
+                             void *context, struct fault *fault) {
+    return store_database_read(reader->database, kind, fn, context, fault);
+}
+
+enum troupe_error store_check(struct store_reader *reader, struct fault *fault) {
+    return store_database_check(reader->database, false, fault);
+}
+
+enum troupe_error store_find_key(struct store_reader *reader, const char *key, store_row_fn fn, void *context,
+                                 struct fault *fault) {
+    return store_database_find(reader->database, key, fn, context, fault);
+}
