@@ -1,0 +1,113 @@
+/* artifact: the file that a stage leaves: checked, hashed, synced and renamed into runs/ID/artifacts/HASH by a job
+ * on the pool, so that no turn waits for the disk. The same bytes are kept once. Collection removes the files of
+ * results that fell out of the reuse list, also on the pool. Memory: the job struct travels with JOB_DONE. */
+#include "pipeline/run_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define ARTIFACT_CHUNK (256u << 10)
+
+static enum troupe_error hash_file(struct artifact_job *job, uint64_t ret_hash[2], uint64_t *ret_bytes) {
+    struct env_file *file = NULL;
+    enum troupe_error error = env_file_open(job->env, job->from, ENV_FILE_READ | ENV_FILE_WRITE, &file, &job->fault);
+    if (error != TROUPE_OK)
+        return error;
+    char *chunk = memory_alloc(job->account, ARTIFACT_CHUNK);
+    uint64_t offset = 0, low = 0x9e3779b97f4a7c15u, high = 0xc2b2ae3d27d4eb4fu;
+    if (chunk == NULL)
+        error = fault_set(&job->fault, TROUPE_NOMEM, job->from, "out of memory");
+    while (error == TROUPE_OK) {
+        size_t got = 0;
+        error = env_file_read(file, offset, chunk, ARTIFACT_CHUNK, &got);
+        if (error != TROUPE_OK)
+            fault_set(&job->fault, error, job->from, "cannot read the artifact");
+        if (error != TROUPE_OK || got == 0)
+            break;
+        low = hash_bytes(chunk, got, low);
+        high = hash_bytes(chunk, got, high ^ low);
+        offset += got;
+    }
+    if (error == TROUPE_OK) {
+        error = env_file_sync(file);
+        if (error != TROUPE_OK)
+            fault_set(&job->fault, error, job->from, "cannot sync the artifact");
+    }
+    memory_free(job->account, chunk);
+    env_file_close(file);
+    ret_hash[0] = low;
+    ret_hash[1] = high;
+    *ret_bytes = offset;
+    return error;
+}
+
+static void artifact_work(void *arg) {
+    struct artifact_job *job = arg;
+    uint64_t hash[2], bytes = 0;
+    job->error = hash_file(job, hash, &bytes);
+    if (job->error != TROUPE_OK)
+        return;
+    snprintf(job->result->artifact, sizeof job->result->artifact, "%016llx%016llx", (unsigned long long)hash[0],
+             (unsigned long long)hash[1]);
+    job->result->artifact_bytes = bytes;
+    char to[1200];
+    snprintf(to, sizeof to, "%s/%s", job->directory, job->result->artifact);
+    job->error = env_rename(job->env, job->from, to, &job->fault);
+    if (job->error == TROUPE_OK)
+        job->error = env_sync_directory(job->env, job->directory);
+}
+
+void artifact_job_free(struct artifact_job *job) {
+    stage_result_drop(job->result);
+    memory_free(job->account, job);
+}
+
+static void artifact_drop(void *arg) {
+    artifact_job_free(arg);
+}
+
+enum troupe_error artifact_start(struct run *run, struct turn *turn, struct trial *trial, unsigned stage,
+                                 const char *file, struct stage_result *result) {
+    struct artifact_job *job = memory_alloc(run->account, sizeof *job);
+    if (job == NULL)
+        return TROUPE_NOMEM;
+    char directory[1200];
+    stage_directory(run, trial, stage, directory, sizeof directory);
+    *job = (struct artifact_job){.env = run->env, .account = run->account, .trial = trial->number, .stage = stage,
+                                 .attempt = trial->stages[stage].attempt, .result = stage_result_keep(result)};
+    snprintf(job->from, sizeof job->from, "%s/%s", directory, file);
+    snprintf(job->directory, sizeof job->directory, "%s", run->artifacts);
+    struct job_spec spec = {.lane = ENV_LANE_POOL, .fn = artifact_work, .drop = artifact_drop, .arg = job,
+                            .token = run_token(TOKEN_ARTIFACT, trial->number), .sim_blocked_ns = 1000000};
+    enum troupe_error error = job_start(turn, &spec);
+    if (error != TROUPE_OK)
+        artifact_job_free(job);
+    return error;
+}
+
+static void remove_work(void *arg) {
+    struct artifact_job *job = arg;
+    /* A file that stays behind costs space, not correctness: the run's directory is the user's to delete. */
+    IGNORE(env_remove(job->env, job->from), "nothing depends on it");
+}
+
+void artifact_collect(struct run *run, struct turn *turn) {
+    while (run->reuse.artifact_bytes > run->reuse.artifact_bytes_max) {
+        struct stage_result *result = reuse_collect(&run->reuse);
+        if (result == NULL)
+            return; /* all of it is in use now */
+        struct artifact_job *job = memory_alloc(run->account, sizeof *job);
+        if (job == NULL) {
+            stage_result_drop(result);
+            return;
+        }
+        *job = (struct artifact_job){.env = run->env, .account = run->account, .stage = UINT32_MAX, .result = result};
+        snprintf(job->from, sizeof job->from, "%s/%s", run->artifacts, result->artifact);
+        struct job_spec spec = {.lane = ENV_LANE_POOL, .fn = remove_work, .drop = artifact_drop, .arg = job,
+                                .token = run_token(TOKEN_ARTIFACT, UINT32_MAX >> 8), .sim_blocked_ns = 1000000};
+        if (job_start(turn, &spec) != TROUPE_OK) {
+            artifact_job_free(job);
+            return;
+        }
+    }
+}

@@ -1,0 +1,223 @@
+/* run_internal: private to pipeline/: the state of one run, shared by the files of its engine.
+ *
+ * The engine is one actor (run_engine.c). Everything below belongs to it and is touched only in its turns, but for
+ * what run.c sets up before and reads after runtime_run. Files: run.c (set-up, end), run_engine.c (messages, asking,
+ * finishing), run_trial.c (a trial's way through its stages), run_stage.c (one stage: task, retries, result),
+ * stage_reuse.c (keys, shared results), artifact.c (files that results leave), run_account.c (where the time went),
+ * run_resume.c (from the store), response.c (the answer), best.c (runs/ID/best).
+ *
+ * A trial:  ASKED row queued -> committed -> stages -> objective known: study told and TOLD row queued -> committed
+ *           -> shown. The study is told in the order in which TOLD rows are queued, and rows carry one sequence for asks
+ *           and tells, so a resumed study sees exactly the same history. */
+#ifndef PIPELINE_RUN_INTERNAL_H
+#define PIPELINE_RUN_INTERNAL_H
+
+#include "pipeline/pipeline.h"
+
+/* Where a trial's time goes, besides its stages; shares are printed in this order. */
+enum trial_share { SHARE_STORE, SHARE_COORDINATION, SHARE_AGENT_WAIT, SHARE_TRANSFER, SHARE_REUSE_WAIT, SHARE_COUNT };
+const char *trial_share_name(enum trial_share share);
+
+/* What a stage left; shared by the trials that reuse it. Owner: engine; counted. */
+struct stage_result {
+    unsigned references;
+    char *value; /* JSON text or NULL; own block */
+    size_t value_length;
+    char artifact[40]; /* hex of its hash, or empty; the file is runs/ID/artifacts/HASH */
+    uint64_t artifact_bytes;
+    unsigned metric_count;
+    struct metric metrics[METRICS_MAX];
+    uint64_t cpu_ns, wall_ns;
+    struct account *account;
+};
+struct stage_result *stage_result_new(struct account *account, const char *value, size_t length);
+struct stage_result *stage_result_keep(struct stage_result *result);
+void stage_result_drop(struct stage_result *result);
+
+enum trial_stage_state { STAGE_BLOCKED, STAGE_SHARED /* another trial computes it */, STAGE_SUBMITTED, STAGE_STORING, STAGE_DONE };
+
+/* Times of one stage of one trial, each a point on env_now's clock, ascending; equal where nothing happened. */
+struct stage_times {
+    uint64_t ready, assigned, accepted, started, ended, done;
+};
+struct trial_stage {
+    enum trial_stage_state state;
+    uint16_t attempt, failures;
+    bool reused;
+    uint64_t key;
+    struct stage_result *result;
+    struct stage_times times;
+    struct reuse_entry *entry;    /* that it computes or waits for */
+    struct trial_stage *next_waiting;
+    struct trial *trial;
+};
+struct trial {
+    unsigned number, slot;
+    enum trial_state state;
+    bool testing;    /* second life: the stages of `test`, after the search */
+    bool asked_committed, ended;
+    uint32_t wanted; /* stages */
+    struct configuration configuration;
+    uint64_t created_ns, told_ns, ended_ns;
+    double objective;
+    char message[600]; /* why it failed */
+    struct trial_stage stages[PIPELINE_STAGES_MAX];
+};
+
+enum reuse_state { REUSE_RUNNING, REUSE_DONE };
+struct reuse_entry {
+    uint64_t key;
+    enum reuse_state state;
+    struct stage_result *result;
+    struct trial_stage *waiting; /* list */
+    struct reuse_entry *newer, *older;
+};
+struct reuse {
+    struct account *account;
+    struct map *entries;
+    struct reuse_entry *newest, *oldest; /* of REUSE_DONE */
+    uint64_t artifact_bytes, artifact_bytes_max, hits, collected;
+};
+
+/* What is kept of every told trial (the study keeps configurations). */
+struct trial_record {
+    enum trial_state state;
+    double objective;
+    uint64_t wall_ns;
+};
+
+struct agent_clock { /* of one instance: the union of its executions */
+    uint64_t last_end_ns, executing_ns, tasks;
+    unsigned agent; /* index in the pipeline; UINT_MAX: unknown */
+};
+
+struct run {
+    struct env *env;
+    struct account *account;
+    struct pipeline *pipeline;
+    struct run_options options;
+    struct fault *fault; /* of run_execute */
+    char id[128], directory[1024], artifacts[1100], work[1100];
+    struct runtime *runtime;
+    struct registry *registry;
+    struct store *store;
+    struct study *study;
+    actor_ref self, coordinator;
+    struct coordinator_statistics coordinator_statistics;
+
+    enum run_state state;
+    enum troupe_error error; /* of a run that FAILED */
+    bool started, stopping, testing, finishing, summary_written;
+    unsigned parallel, in_flight, slots, busy;
+    struct trial *trials[PIPELINE_PARALLEL_MAX + 2];
+    unsigned trial_limit; /* budget; UINT_MAX: none */
+    bool exhausted;
+    uint32_t trial_mask, test_mask;
+    int64_t sequence; /* of asks and tells */
+    unsigned test_next; /* 0: baseline, 1: best, 2: done */
+    double test_baseline, test_best;
+    bool has_test_baseline, has_test_best;
+
+    unsigned told, ok, failed, cancelled, restarts, resumed_pending;
+    bool has_best;
+    unsigned best_trial;
+    double best_objective, baseline_objective;
+    bool has_baseline;
+    struct trial_record *records;
+    unsigned record_count, record_capacity;
+
+    struct reuse reuse;
+    struct map *attempts; /* resume: (trial << 8 | stage) -> last attempt */
+    struct stage_result *best_results[PIPELINE_STAGES_MAX];
+
+    uint64_t start_ns, first_trial_ns, last_trial_ns, elapsed_before_ns, deadline_at_ns, end_ns;
+    uint64_t share_ns[SHARE_COUNT], stage_share_ns[PIPELINE_STAGES_MAX], trial_wall_ns, share_error_ns_max;
+    struct map *clocks; /* actor_ref -> struct agent_clock */
+    uint64_t executing_ns, cpu_ns, blocked_ns, tasks;
+    uint64_t reused_stages;
+    char configuration_text[64];
+    const struct configuration *fixed; /* --configuration: the one trial of this run */
+
+    actor_ref agents[PIPELINE_INSTANCES_MAX];
+    unsigned agent_count, agents_live;
+    struct buffer response;
+};
+
+/* run_engine.c */
+MUST_CHECK enum troupe_error run_spawn_engine(struct run *run, struct fault *fault);
+void run_tick_progress(struct run *run, struct turn *turn, struct run_progress *ret);
+void run_show(struct run *run, struct turn *turn, struct run_event *event);
+void run_line(struct run *run, struct turn *turn, unsigned trial, const char *format, ...) PRINTF_LIKE(4, 5);
+/* Ends the run with an error: no new trials; what is committed stays. */
+void run_fail(struct run *run, struct turn *turn, enum troupe_error error, const char *format, ...) PRINTF_LIKE(4, 5);
+void run_continue(struct run *run, struct turn *turn); /* asks for trials, or goes on to the end */
+/* Store rows and their tokens. */
+enum run_token { TOKEN_ASKED = 1, TOKEN_TOLD, TOKEN_CREATED, TOKEN_SUMMARY, TOKEN_ARTIFACT, TOKEN_TIMER_DEADLINE, TOKEN_TIMER_TICK, TOKEN_TIMER_GRACE, TOKEN_TIMER_AGENTS, TOKEN_AGENT_DOWN };
+uint64_t run_token(enum run_token kind, unsigned value);
+enum run_token run_token_kind(uint64_t token);
+unsigned run_token_value(uint64_t token);
+bool run_write(struct run *run, struct turn *turn, const struct store_row *row, const char *name, const char *text,
+               uint64_t token /* 0: not told */);
+
+/* run_trial.c */
+struct trial *trial_new(struct run *run, struct turn *turn, unsigned number, const struct configuration *configuration,
+                        uint32_t wanted);
+struct trial *trial_find(struct run *run, unsigned number);
+void trial_advance(struct run *run, struct turn *turn, struct trial *trial);
+void trial_fail(struct run *run, struct turn *turn, struct trial *trial, enum trial_state state, const char *message);
+void trial_committed(struct run *run, struct turn *turn, struct trial *trial); /* its TOLD row is durable */
+void trial_free(struct run *run, struct trial *trial);
+
+/* run_stage.c */
+void stage_begin(struct run *run, struct turn *turn, struct trial *trial, unsigned stage);
+void stage_task_ended(struct run *run, struct turn *turn, struct task *task);
+void stage_stored(struct run *run, struct turn *turn, struct trial *trial, unsigned stage, struct stage_result *result);
+void stage_release(struct run *run, struct turn *turn, struct trial_stage *stage); /* a trial that ends lets go */
+void stage_directory(const struct run *run, const struct trial *trial, unsigned stage, char *out, size_t size);
+
+/* stage_reuse.c */
+MUST_CHECK enum troupe_error reuse_init(struct reuse *reuse, struct account *account, uint64_t artifact_bytes_max);
+void reuse_free(struct reuse *reuse);
+struct reuse_entry *reuse_find(struct reuse *reuse, uint64_t key);
+struct reuse_entry *reuse_start(struct reuse *reuse, uint64_t key); /* RUNNING; NULL: out of memory */
+void reuse_done(struct reuse *reuse, struct reuse_entry *entry, struct stage_result *result);
+void reuse_abandon(struct reuse *reuse, struct reuse_entry *entry); /* failed: the next one tries itself */
+void reuse_touch(struct reuse *reuse, struct reuse_entry *entry);
+/* The oldest result whose artifact nobody else holds, taken out; NULL: nothing to collect. */
+struct stage_result *reuse_collect(struct reuse *reuse);
+uint64_t stage_key(const struct run *run, const struct trial *trial, unsigned stage);
+/* The variables a stage may see, as a JSON object. */
+void stage_variables(const struct run *run, const struct trial *trial, unsigned stage, struct json *json);
+
+/* artifact.c: hash, fsync, rename into artifacts/, on the pool; JOB_DONE carries the same struct back. */
+struct artifact_job {
+    struct env *env;
+    struct account *account;
+    char from[1400], directory[1100];
+    unsigned trial, stage;
+    uint16_t attempt;
+    struct stage_result *result; /* to be completed */
+    enum troupe_error error;
+    struct fault fault;
+};
+MUST_CHECK enum troupe_error artifact_start(struct run *run, struct turn *turn, struct trial *trial, unsigned stage,
+                                            const char *file, struct stage_result *result);
+void artifact_job_free(struct artifact_job *job);
+void artifact_collect(struct run *run, struct turn *turn); /* back under the bound, on the pool */
+
+/* run_account.c */
+void account_trial(struct run *run, struct trial *trial);
+void account_task(struct run *run, const struct task *task);
+void account_write_time(const struct run *run, struct json *json); /* the `time` object */
+/* Rounds parts of `total` to tenths of a percent that add to 100.0 (largest remainder). */
+void account_percent(const uint64_t *parts, unsigned count, double *ret_percent);
+
+/* run_resume.c */
+MUST_CHECK enum troupe_error run_resume(struct run *run, struct fault *fault); /* before the runtime runs */
+void run_resume_trials(struct run *run, struct turn *turn); /* pending ones go on */
+
+/* response.c, best.c */
+void response_write(struct run *run, struct buffer *out);
+MUST_CHECK enum troupe_error best_write(struct run *run, struct fault *fault);
+
+#endif
