@@ -33,6 +33,8 @@ char *text_format_duration(char out[32], int64_t ns);
 char *text_format_bytes(char out[32], int64_t bytes);
 /* The candidate nearest to `word` by edit distance, or NULL when none is near enough to suggest. */
 const char *text_nearest(const char *word, const char *const *candidates, size_t count);
+/* Bytes of the well-formed UTF-8 character that `left` bytes of `text` begin with; 0: none. */
+size_t text_utf8_length(const char *text, size_t left);
 /* Strict numbers: the whole text must be the number. */
 MUST_CHECK enum troupe_error text_int(const char *text, int64_t *ret);
 MUST_CHECK enum troupe_error text_real(const char *text, double *ret);

@@ -49,31 +49,6 @@ void json_array_end(struct json *json) {
     close_with(json, "]");
 }
 
-/* Length of the well-formed UTF-8 sequence at `at` (Unicode table 3-7), or 0. */
-static size_t utf8_length(const unsigned char *at, size_t left) {
-    unsigned char lead = at[0], low = 0x80, high = 0xbf;
-    size_t length = lead < 0x80   ? 1
-                    : lead < 0xc2 ? 0
-                    : lead < 0xe0 ? 2
-                    : lead < 0xf0 ? 3
-                    : lead < 0xf5 ? 4
-                                  : 0;
-    if (length == 0 || length > left)
-        return 0;
-    if (lead == 0xe0)
-        low = 0xa0;
-    else if (lead == 0xed)
-        high = 0x9f;
-    else if (lead == 0xf0)
-        low = 0x90;
-    else if (lead == 0xf4)
-        high = 0x8f;
-    for (size_t i = 1; i < length; i++, low = 0x80, high = 0xbf)
-        if (at[i] < low || at[i] > high)
-            return 0;
-    return length;
-}
-
 static void escape(struct buffer *out, unsigned char byte) {
     static const char names[] = "\"\"\\\\\bb\ff\nn\rr\tt";
     for (size_t i = 0; i + 1 < sizeof(names); i += 2)
@@ -89,7 +64,7 @@ static void quoted(struct buffer *out, const char *text, size_t length) {
     size_t from = 0, at = 0;
     buffer_append(out, "\"", 1);
     while (at < length) {
-        size_t step = utf8_length(bytes + at, length - at);
+        size_t step = text_utf8_length(text + at, length - at);
         if (step > 1 ||
             (step == 1 && bytes[at] >= 0x20 && bytes[at] != '"' && bytes[at] != '\\' && bytes[at] != 0x7f)) {
             at += step;

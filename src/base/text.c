@@ -262,3 +262,31 @@ enum troupe_error text_real(const char *text, double *ret) {
     *ret = value;
     return TROUPE_OK;
 }
+
+/* Length of the well-formed UTF-8 sequence at `text` (Unicode table 3-7), or 0. */
+size_t text_utf8_length(const char *text, size_t left) {
+    if (left == 0)
+        return 0;
+    const unsigned char *at = (const unsigned char *)text;
+    unsigned char lead = at[0], low = 0x80, high = 0xbf;
+    size_t length = lead < 0x80   ? 1
+                    : lead < 0xc2 ? 0
+                    : lead < 0xe0 ? 2
+                    : lead < 0xf0 ? 3
+                    : lead < 0xf5 ? 4
+                                  : 0;
+    if (length == 0 || length > left)
+        return 0;
+    if (lead == 0xe0)
+        low = 0xa0;
+    else if (lead == 0xed)
+        high = 0x9f;
+    else if (lead == 0xf0)
+        low = 0x90;
+    else if (lead == 0xf4)
+        high = 0x8f;
+    for (size_t i = 1; i < length; i++, low = 0x80, high = 0xbf)
+        if (at[i] < low || at[i] > high)
+            return 0;
+    return length;
+}
