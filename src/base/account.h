@@ -31,7 +31,7 @@ void memory_free(struct account *account, void *block);       /* NULL is fine */
 void memory_fail_after(int64_t n);
 /* True when the allocation asked for by memory_fail_after has been reached and refused. */
 int memory_fail_fired(void);
-/* For libraries with replaceable allocators (jansson, SQLite, libuv): count against memory_fail_after too. */
+/* For libraries with replaceable allocators (SQLite, libuv): count against memory_fail_after too. */
 void *memory_library_alloc(size_t bytes);
 void *memory_library_resize(void *block, size_t bytes);
 void memory_library_free(void *block);

@@ -17,5 +17,6 @@
 #include "base/json.h"
 #include "base/random.h"
 #include "base/log.h"
+#include "base/config.h"
 
 #endif

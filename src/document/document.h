@@ -79,6 +79,10 @@ MUST_CHECK enum troupe_error node_read_bytes(const struct node *node, int64_t *r
 /* Refuses keys of `map` that are not in `keys`, naming the nearest allowed one. */
 MUST_CHECK enum troupe_error node_check_keys(const struct node *map, const char *const *keys, size_t count,
                                              struct fault *fault);
+/* Options from a map such as {workers: 4, stop_grace: 10s}, each into `config` with its position as the
+ * source. */
+MUST_CHECK enum troupe_error node_read_config(const struct node *map, enum config_source source,
+                                              struct config *config, struct fault *fault);
 /* What the node is, for messages that end in "..., found %s": "the string 'many'", "a list of 3", "nothing".
  */
 const char *node_found(const struct node *node, char out[96]);

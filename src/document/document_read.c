@@ -201,3 +201,22 @@ enum troupe_error node_check_keys(const struct node *map, const char *const *key
     }
     return TROUPE_OK;
 }
+
+enum troupe_error node_read_config(const struct node *map, enum config_source source, struct config *config,
+                                   struct fault *fault) {
+    if (node_kind(map) == DOCUMENT_NULL)
+        return TROUPE_OK; /* absent, or a file of comments */
+    if (map->kind != DOCUMENT_MAP)
+        return mismatch(map, fault, "a map of options");
+    for (uint32_t i = 0; i < map->count; i++) {
+        const struct node *entry = map->items[i];
+        char where[256];
+        if (!is_text_or_number(entry))
+            return mismatch(entry, fault, "a number or text");
+        position_text(entry->source, (struct position){entry->line, entry->column}, where, sizeof(where));
+        enum troupe_error error = config_set(config, source, where, entry->key, entry->text, fault);
+        if (error != TROUPE_OK)
+            return error;
+    }
+    return TROUPE_OK;
+}

@@ -59,24 +59,38 @@ static const char *advice(const char *problem, char byte) {
     return "";
 }
 
+/* libyaml's "did not find expected ',' or ']'" in the words of our own messages. */
+static const char *reworded(const char *problem, const char **ret_verb) {
+    static const char *const prefixes[] = {"did not find expected ", "could not find expected "};
+    *ret_verb = "";
+    for (size_t i = 0; i < ARRAY_COUNT(prefixes); i++)
+        if (strncmp(problem, prefixes[i], strlen(prefixes[i])) == 0) {
+            *ret_verb = "expected ";
+            return problem + strlen(prefixes[i]);
+        }
+    return problem;
+}
+
 static enum troupe_error parser_failed(struct builder *builder, const yaml_parser_t *parser,
                                        const struct yaml_input *input) {
     if (parser->error == YAML_MEMORY_ERROR || parser->error == YAML_NO_ERROR)
         return builder_nomem(builder);
-    const char *problem = parser->problem == NULL ? "not YAML" : parser->problem;
+    const char *verb, *problem = parser->problem == NULL ? "not YAML" : parser->problem;
     if (parser->error == YAML_READER_ERROR) {
-        if (parser->problem_value >= 0)
-            return builder_fail(builder, TROUPE_SYNTAX, position_of_offset(input, parser->problem_offset),
-                                "%s (character 0x%X)", problem, (unsigned)parser->problem_value);
-        return builder_fail(builder, TROUPE_SYNTAX, position_of_offset(input, parser->problem_offset), "%s",
-                            problem);
+        struct position position = position_of_offset(input, parser->problem_offset);
+        if (parser->problem_value < 0)
+            return builder_fail(builder, TROUPE_SYNTAX, position, "%s", problem);
+        return builder_fail(builder, TROUPE_SYNTAX, position, "%s (0x%02x)", problem,
+                            (unsigned)parser->problem_value);
     }
     struct position position = position_of(parser->problem_mark);
-    const char *help = advice(problem, byte_at(input, position));
-    if (parser->context == NULL)
-        return builder_fail(builder, TROUPE_SYNTAX, position, "%s%s", problem, help);
-    return builder_fail(builder, TROUPE_SYNTAX, position, "%s %s that begins on line %zu%s", problem,
-                        parser->context, parser->context_mark.line + 1, help);
+    const char *help = advice(problem, byte_at(input, position)), *context = parser->context;
+    problem = reworded(problem, &verb);
+    /* "while scanning for the next token" tells a person nothing. */
+    if (context == NULL || strstr(context, "next token") != NULL)
+        return builder_fail(builder, TROUPE_SYNTAX, position, "%s%s%s", verb, problem, help);
+    return builder_fail(builder, TROUPE_SYNTAX, position, "%s%s %s that begins on line %zu%s", verb, problem,
+                        context, parser->context_mark.line + 1, help);
 }
 
 static enum troupe_error refuse_anchor_and_tag(struct builder *builder, struct position position,
