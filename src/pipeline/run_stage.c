@@ -1,0 +1,330 @@
+/* run_stage: one stage of one trial: reuse or a task; its end: a result, another attempt, or the trial's failure.
+ *
+ *   BLOCKED -> SHARED (another trial computes the same key) -> DONE
+ *      |          `-- it failed: compute it here
+ *      `----> SUBMITTED -> [STORING: artifact on the pool] -> DONE
+ *                  `-- failed: attempt + 1 while retryable and retries are left
+ *
+ * Answers of another attempt are dropped. Threads: the engine's turns. Memory: tasks and results from the run's
+ * account; a task is the coordinator's from COORDINATE to TASK_ENDED. */
+#include "pipeline/run_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void stage_directory(const struct run *run, const struct trial *trial, unsigned stage, char *out, size_t size) {
+    snprintf(out, size, "%s/%u.%s", run->work, trial->slot, run->pipeline->stages[stage].name);
+}
+
+static void write_inputs(struct run *run, struct trial *trial, unsigned stage, struct json *json) {
+    char path[1200];
+    json_key(json, "inputs");
+    json_object_begin(json);
+    for (unsigned i = 0; i < run->pipeline->stage_count; i++) {
+        if (!(run->pipeline->stages[stage].needs & (1u << i)))
+            continue;
+        const struct stage_result *input = trial->stages[i].result;
+        json_key(json, run->pipeline->stages[i].name);
+        json_object_begin(json);
+        if (input->value != NULL)
+            json_field_raw(json, "value", input->value, input->value_length);
+        if (input->artifact[0] != '\0') {
+            snprintf(path, sizeof path, "%s/%s", run->artifacts, input->artifact);
+            json_field_string(json, "path", path);
+            json_field_int(json, "bytes", (int64_t)input->artifact_bytes);
+        }
+        json_object_end(json);
+    }
+    json_object_end(json);
+}
+
+/* "variables":{...},"inputs":{...},"data":{...},"seed":N — the members of the task's object besides its ids. */
+static enum troupe_error write_body(struct run *run, struct trial *trial, unsigned stage, struct buffer *body) {
+    struct json json;
+    json_init(&json, body);
+    json_object_begin(&json);
+    json_key(&json, "variables");
+    stage_variables(run, trial, stage, &json);
+    write_inputs(run, trial, stage, &json);
+    json_field_raw(&json, "data", run->pipeline->data_json, strlen(run->pipeline->data_json));
+    uint64_t seed = run->pipeline->study.seed;
+    seed = hash_bytes(&trial->number, sizeof trial->number, seed) >> 1;
+    json_field_int(&json, "seed", (int64_t)seed);
+    json_object_end(&json);
+    return buffer_ok(body);
+}
+
+static struct task *stage_task(struct run *run, struct turn *turn, struct trial *trial, unsigned stage) {
+    const struct pipeline_stage *definition = &run->pipeline->stages[stage];
+    struct buffer body;
+    char directory[1200];
+    buffer_init(&body, run->account, 1 << 20);
+    struct task *task = NULL;
+    if (write_body(run, trial, stage, &body) == TROUPE_OK) {
+        stage_directory(run, trial, stage, directory, sizeof directory);
+        /* the braces are the worker link's; the directory's name lives behind the body in the same block */
+        size_t length = body.length - 2;
+        buffer_append(&body, directory, strlen(directory) + 1);
+        if (buffer_ok(&body) == TROUPE_OK)
+            task = task_new(run->account, body.bytes + 1, body.length - 1);
+        if (task != NULL) {
+            task->body_length = (uint32_t)length;
+            task->artifact_directory = task->body + length + 1;
+            task->body[length] = '\0';
+        }
+    }
+    buffer_free(&body);
+    if (task == NULL)
+        return NULL;
+    struct trial_stage *at = &trial->stages[stage];
+    task->id = (struct task_id){.run = 1, .trial = trial->number, .stage = (uint16_t)stage, .attempt = at->attempt};
+    task->owner = run->self;
+    task->capability = definition->capability;
+    task->idempotent = true;
+    task->resources = definition->resources;
+    task->submitted_ns = turn->now_ns;
+    task->deadline_ns = trial->testing || run->deadline_at_ns == 0 ? UINT64_MAX : run->deadline_at_ns;
+    task->timeout_ns = definition->timeout_ns;
+    task->run_name = run->id;
+    task->stage_name = definition->name;
+    task->capability_name = run->pipeline->capabilities.names[definition->capability];
+    return task;
+}
+
+static unsigned next_attempt(struct run *run, const struct trial *trial, unsigned stage) {
+    uint64_t key = (uint64_t)trial->number << 8 | stage;
+    uintptr_t last = (uintptr_t)map_get_u64(run->attempts, key);
+    return (unsigned)last + 1;
+}
+
+static void stage_submit(struct run *run, struct turn *turn, struct trial *trial, unsigned stage) {
+    struct trial_stage *at = &trial->stages[stage];
+    uint64_t key = (uint64_t)trial->number << 8 | stage;
+    at->attempt = (uint16_t)next_attempt(run, trial, stage);
+    struct task *task = NULL;
+    if (map_put_u64(run->attempts, key, (void *)(uintptr_t)at->attempt) == TROUPE_OK)
+        task = stage_task(run, turn, trial, stage);
+    struct message *message = task != NULL ? message_new(run->runtime, MESSAGE_COORDINATE, sizeof(struct message_coordinate)) : NULL;
+    enum troupe_error error = TROUPE_NOMEM;
+    if (message != NULL) {
+        *MESSAGE_PAYLOAD(message, struct message_coordinate) = (struct message_coordinate){.tasks = task, .count = 1};
+        task = NULL; /* the message's now */
+        error = actor_send(run->runtime, turn, run->coordinator, &message);
+        message_free(&message);
+    }
+    task_free(task);
+    if (error != TROUPE_OK) {
+        char text[200];
+        snprintf(text, sizeof text, "stage '%s' could not be submitted: %s", run->pipeline->stages[stage].name, error_text(error));
+        trial_fail(run, turn, trial, TRIAL_FAILED, text);
+        return;
+    }
+    at->state = STAGE_SUBMITTED;
+}
+
+static void stage_take(struct run *run, struct turn *turn, struct trial_stage *at, struct stage_result *result) {
+    at->state = STAGE_DONE;
+    at->reused = true;
+    at->entry = NULL;
+    stage_result_drop(at->result);
+    at->result = stage_result_keep(result);
+    struct stage_times *times = &at->times;
+    times->assigned = times->accepted = times->started = times->ended = times->done = turn->now_ns;
+    run->reused_stages++;
+    run->reuse.hits++;
+}
+
+void stage_begin(struct run *run, struct turn *turn, struct trial *trial, unsigned stage) {
+    struct trial_stage *at = &trial->stages[stage];
+    at->times = (struct stage_times){.ready = turn->now_ns};
+    at->key = stage_key(run, trial, stage);
+    if (run->pipeline->stages[stage].cache) {
+        struct reuse_entry *entry = reuse_find(&run->reuse, at->key);
+        if (entry != NULL && entry->state == REUSE_DONE) {
+            reuse_touch(&run->reuse, entry);
+            stage_take(run, turn, at, entry->result);
+            return;
+        }
+        if (entry != NULL) {
+            at->state = STAGE_SHARED;
+            at->entry = entry;
+            at->next_waiting = entry->waiting;
+            entry->waiting = at;
+            return;
+        }
+        at->entry = reuse_start(&run->reuse, at->key);
+        if (at->entry == NULL) {
+            trial_fail(run, turn, trial, TRIAL_FAILED, "out of memory");
+            return;
+        }
+    }
+    stage_submit(run, turn, trial, stage);
+}
+
+/* The computing trial gave up: the first that waits computes it itself, the others wait for that one. */
+static void pass_on(struct run *run, struct turn *turn, struct reuse_entry *entry) {
+    struct trial_stage *waiting = entry->waiting;
+    entry->waiting = NULL;
+    reuse_abandon(&run->reuse, entry);
+    while (waiting != NULL) {
+        struct trial_stage *next = waiting->next_waiting;
+        waiting->next_waiting = NULL;
+        waiting->entry = NULL;
+        waiting->state = STAGE_BLOCKED;
+        struct trial *trial = waiting->trial;
+        stage_begin(run, turn, trial, (unsigned)(waiting - trial->stages));
+        waiting = next;
+    }
+}
+
+void stage_release(struct run *run, struct turn *turn, struct trial_stage *at) {
+    struct reuse_entry *entry = at->entry;
+    at->entry = NULL;
+    if (entry == NULL)
+        return;
+    if (at->state == STAGE_SHARED) {
+        for (struct trial_stage **link = &entry->waiting; *link != NULL; link = &(*link)->next_waiting)
+            if (*link == at) {
+                *link = at->next_waiting;
+                break;
+            }
+        at->state = STAGE_BLOCKED;
+    } else if (entry->state == REUSE_RUNNING) {
+        at->state = STAGE_BLOCKED;
+        pass_on(run, turn, entry);
+    }
+}
+
+static void write_row(struct run *run, struct turn *turn, struct trial *trial, unsigned stage, enum task_state state,
+                      const struct stage_result *result, const char *message) {
+    const struct trial_stage *at = &trial->stages[stage];
+    struct buffer text;
+    struct json json;
+    char key[32];
+    buffer_init(&text, run->account, 1 << 20);
+    json_init(&json, &text);
+    json_object_begin(&json);
+    if (result != NULL) {
+        if (result->value != NULL)
+            json_field_raw(&json, "value", result->value, result->value_length);
+        json_key(&json, "metrics");
+        json_object_begin(&json);
+        for (unsigned i = 0; i < result->metric_count; i++)
+            json_field_real(&json, result->metrics[i].name, result->metrics[i].value);
+        json_object_end(&json);
+        if (result->artifact[0] != '\0') {
+            json_field_string(&json, "artifact", result->artifact);
+            json_field_int(&json, "artifact_bytes", (int64_t)result->artifact_bytes);
+        }
+        json_field_int(&json, "cpu_us", (int64_t)(result->cpu_ns / 1000));
+        json_field_int(&json, "wall_us", (int64_t)(result->wall_ns / 1000));
+    }
+    if (message != NULL)
+        json_field_string(&json, "message", message);
+    const uint64_t start = run->start_ns;
+    json_key(&json, "times_us"); /* since the run's start: ready, assigned, accepted, started, ended, done */
+    json_array_begin(&json);
+    const uint64_t times[] = {at->times.ready, at->times.assigned, at->times.accepted,
+                              at->times.started, at->times.ended, turn->now_ns};
+    for (unsigned i = 0; i < ARRAY_COUNT(times); i++)
+        json_int(&json, times[i] > start ? (int64_t)((times[i] - start) / 1000) : 0);
+    json_array_end(&json);
+    json_object_end(&json);
+    snprintf(key, sizeof key, "%016llx", (unsigned long long)at->key);
+    struct store_row row = {.kind = STORE_STAGE_ENDED, .trial = trial->number, .stage = (uint16_t)stage,
+                            .attempt = at->attempt, .a = state};
+    run_write(run, turn, &row, result != NULL && run->pipeline->stages[stage].cache ? key : NULL, buffer_string(&text), 0);
+    buffer_free(&text);
+}
+
+void stage_stored(struct run *run, struct turn *turn, struct trial *trial, unsigned stage, struct stage_result *result) {
+    struct trial_stage *at = &trial->stages[stage];
+    struct reuse_entry *entry = at->entry;
+    write_row(run, turn, trial, stage, TASK_OK, result, NULL);
+    at->state = STAGE_DONE;
+    at->times.done = turn->now_ns;
+    at->entry = NULL;
+    at->result = stage_result_keep(result);
+    struct trial_stage *waiting = NULL;
+    if (entry != NULL) {
+        waiting = entry->waiting;
+        entry->waiting = NULL;
+        reuse_done(&run->reuse, entry, result);
+    }
+    for (struct trial_stage *one = waiting; one != NULL; one = one->next_waiting)
+        stage_take(run, turn, one, result);
+    artifact_collect(run, turn);
+    trial_advance(run, turn, trial);
+    while (waiting != NULL) {
+        struct trial_stage *next = waiting->next_waiting;
+        waiting->next_waiting = NULL;
+        trial_advance(run, turn, waiting->trial);
+        waiting = next;
+    }
+}
+
+static void stage_succeeded(struct run *run, struct turn *turn, struct trial *trial, unsigned stage, struct task *task) {
+    const struct task_result *answer = task->result;
+    struct stage_result *result = stage_result_new(run->account, answer->value, answer->value_length);
+    if (result == NULL) {
+        trial_fail(run, turn, trial, TRIAL_FAILED, "out of memory keeping a result");
+        return;
+    }
+    result->metric_count = answer->metric_count;
+    memcpy(result->metrics, answer->metrics, sizeof result->metrics);
+    result->cpu_ns = answer->cpu_ns;
+    result->wall_ns = task->ended_ns - task->started_ns;
+    if (answer->artifact[0] != '\0') {
+        trial->stages[stage].state = STAGE_STORING;
+        if (artifact_start(run, turn, trial, stage, answer->artifact, result) != TROUPE_OK)
+            trial_fail(run, turn, trial, TRIAL_FAILED, "the artifact could not be taken over: queue of jobs is full or out of memory");
+    } else {
+        stage_stored(run, turn, trial, stage, result);
+    }
+    stage_result_drop(result);
+}
+
+static void stage_failed(struct run *run, struct turn *turn, struct trial *trial, unsigned stage, struct task *task) {
+    struct trial_stage *at = &trial->stages[stage];
+    const struct pipeline_stage *definition = &run->pipeline->stages[stage];
+    const struct task_result *answer = task->result;
+    const char *message = answer != NULL && answer->message[0] != '\0' ? answer->message : "no reason given";
+    char text[600];
+    snprintf(text, sizeof text, "stage '%s': %s", definition->name, message);
+    if (task->state == TASK_CANCELLED || run->stopping || (answer != NULL && answer->error == TROUPE_DEADLINE)) {
+        trial_fail(run, turn, trial, TRIAL_CANCELLED, text);
+        return;
+    }
+    write_row(run, turn, trial, stage, task->state, NULL, message);
+    if (answer != NULL && answer->error == TROUPE_NO_AGENT) { /* no later trial can do better */
+        trial_fail(run, turn, trial, TRIAL_CANCELLED, text);
+        run_fail(run, turn, TROUPE_NO_AGENT, "%s", text);
+        return;
+    }
+    if (answer != NULL && answer->retryable && at->failures < definition->retries) {
+        at->failures++;
+        run_line(run, turn, trial->number, "trial %u, %s (attempt %u of %u)", trial->number, text, at->failures + 1,
+                 definition->retries + 1);
+        stage_submit(run, turn, trial, stage);
+        return;
+    }
+    trial_fail(run, turn, trial, TRIAL_FAILED, text);
+}
+
+void stage_task_ended(struct run *run, struct turn *turn, struct task *task) {
+    account_task(run, task);
+    struct trial *trial = trial_find(run, task->id.trial);
+    unsigned stage = task->id.stage;
+    if (trial == NULL || stage >= run->pipeline->stage_count || trial->stages[stage].state != STAGE_SUBMITTED ||
+        trial->stages[stage].attempt != task->id.attempt || trial->ended)
+        return; /* of a trial that ended meanwhile */
+    struct stage_times *times = &trial->stages[stage].times;
+    times->assigned = task->assigned_ns;
+    times->accepted = task->accepted_ns;
+    times->started = task->started_ns;
+    times->ended = task->ended_ns;
+    if (task->state == TASK_OK && task->result != NULL)
+        stage_succeeded(run, turn, trial, stage, task);
+    else
+        stage_failed(run, turn, trial, stage, task);
+}
