@@ -418,7 +418,7 @@ static void find_artifact(const struct once_run *run, struct task_result *result
             !S_ISREG(info.st_mode) || strlen(entry->d_name) >= sizeof result->artifact)
             continue;
         if (files++ == 0)
-            snprintf(result->artifact, sizeof result->artifact, "%s", entry->d_name);
+            memcpy(result->artifact, entry->d_name, strlen(entry->d_name) + 1);
     }
     closedir(directory);
     if (files > 1) {

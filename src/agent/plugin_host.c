@@ -37,6 +37,7 @@ struct call {
     struct document *document; /* of the body, when it was parsed here */
     const struct node *members;
     bool parsed;
+    enum troupe_error error; /* of the parse */
     struct arena arena;
 };
 struct outcome {
@@ -67,6 +68,7 @@ static const struct node *call_members(struct call *call) {
     if (call->parsed)
         return call->members;
     call->parsed = true;
+    call->error = TROUPE_NOMEM;
     size_t length = call->request->body_length;
     char *text = arena_alloc(&call->arena, length + 3);
     if (!text)
@@ -75,8 +77,8 @@ static const struct node *call_members(struct call *call) {
     if (length > 0)
         memcpy(text + 1, call->request->body, length);
     text[length + 1] = '}';
-    struct fault fault;
-    if (document_parse_json(text, length + 2, "task", NULL, &call->document, &fault) == TROUPE_OK)
+    call->error = document_parse_json(text, length + 2, "task", NULL, &call->document, NULL);
+    if (call->error == TROUPE_OK)
         call->members = document_root(call->document);
     return call->members;
 }
@@ -487,7 +489,7 @@ void plugin_instance_destroy(struct plugin_instance *instance) {
 static enum troupe_error outcome_result(const struct outcome *outcome, int status,
                                         struct task_result **ret_result) {
     struct call *call = outcome->call;
-    bool failed = status != 0 || outcome->refused || (call->parsed && !call->members);
+    bool failed = status != 0 || outcome->refused || call->error != TROUPE_OK;
     struct task_result *result = task_result_new(call->request->account, failed ? NULL : outcome->value,
                                                  failed ? 0 : outcome->value_length);
     if (!result)
@@ -497,10 +499,11 @@ static enum troupe_error outcome_result(const struct outcome *outcome, int statu
         result->metric_count = outcome->metric_count;
         memcpy(result->metrics, outcome->metrics, sizeof result->metrics);
         snprintf(result->artifact, sizeof result->artifact, "%s", outcome->artifact);
-    } else if (call->parsed && !call->members) {
-        result->error = TROUPE_NOMEM;
-        result->retryable = true;
-        snprintf(result->message, sizeof result->message, "%s: the task could not be read", name);
+    } else if (call->error != TROUPE_OK) { /* helpers said absent: what the plugin made of it means nothing */
+        result->error = call->error;
+        result->retryable = error_retryable(call->error);
+        snprintf(result->message, sizeof result->message, "%s: the task could not be read: %s", name,
+                 error_text(call->error));
     } else {
         result->error = TROUPE_WORKER;
         result->retryable = outcome->retryable;

@@ -247,16 +247,18 @@ static bool next_line(struct worker_loop *loop, const char **ret_line, size_t *r
         size_t available = loop->in.length - loop->taken;
         const char *line = loop->in.bytes + loop->taken;
         const char *end = available > searched ? memchr(line + searched, '\n', available - searched) : NULL;
-        if (end) {
-            *ret_line = line;
-            *ret_length = (size_t)(end - line);
-            loop->taken += *ret_length + 1;
-            return true;
-        }
-        if (available > LINE_MAX_BYTES || loop->in.failed) {
+        size_t length = end ? (size_t)(end - line) + 1 : available;
+        if (length > LINE_MAX_BYTES || loop->in.failed) {
             say_error(loop, NULL, 0,
                       loop->in.failed ? "out of memory for a line" : "a line of more than 1 MiB");
+            loop->broken = true; /* ends with status 1 */
             return false;
+        }
+        if (end) {
+            *ret_line = line;
+            *ret_length = length - 1;
+            loop->taken += length;
+            return true;
         }
         if (loop->ended || loop->broken)
             return false;
@@ -299,7 +301,7 @@ static void run_task(struct worker_loop *loop, const struct node *node) {
     }
     if (deadline_ms >= 0 && deadline_ms < INT64_MAX / 2000000)
         task.deadline_ns = worker_now() + (uint64_t)deadline_ms * 1000000;
-    if (is_cancelled(loop, task.id)) {
+    if (worker_loop_cancelled(loop, &task)) { /* it may have come since the task was read */
         say_error(loop, task.id, task.attempt, "cancelled before it began");
         return;
     }
@@ -412,8 +414,8 @@ int worker_loop_run(struct account *account, const struct worker_streams *stream
             status = 1;
         document_free(document);
     }
-    if (status == 0 && loop->in.failed)
-        status = error_exit_status(TROUPE_NOMEM);
+    if (loop->broken)
+        status = 1;
     close(loop->input);
     close(loop->output);
     buffer_free(&loop->in);
