@@ -57,7 +57,7 @@ static int misuse(const struct troupe_plugin_task *task, struct troupe_plugin_re
         troupe_metric(result, "", 1);
     else if (strcmp(what, "many") == 0)
         for (int i = 0; i < 17; i++) {
-            char name[8];
+            char name[16];
             snprintf(name, sizeof name, "m%d", i);
             troupe_metric(result, name, i);
         }
