@@ -199,11 +199,19 @@ static unsigned edit_distance(const char *a, size_t a_length, const char *b, siz
     return above[b_length];
 }
 
+static size_t common_prefix(const char *a, const char *b) {
+    size_t length = 0;
+    while (a[length] != '\0' && a[length] == b[length])
+        length++;
+    return length;
+}
+
 const char *text_nearest(const char *word, const char *const *candidates, size_t count) {
     size_t length = strlen(word);
     if (length == 0 || length > WORD_MAX)
         return NULL;
     const char *best = NULL;
+    size_t best_prefix = 0;
     /* One slip in three letters is a typo; more is another word. */
     unsigned best_distance = length < 3 ? 1 : (unsigned)(length / 3);
     for (size_t i = 0; i < count; i++) {
@@ -211,9 +219,13 @@ const char *text_nearest(const char *word, const char *const *candidates, size_t
         if (candidate_length > WORD_MAX)
             continue;
         unsigned distance = edit_distance(word, length, candidates[i], candidate_length);
-        if (distance < best_distance || (distance == best_distance && best == NULL)) {
+        size_t prefix = common_prefix(word, candidates[i]);
+        /* Of equally near words the one that begins alike: slips are rarer in the first letters. */
+        if (distance < best_distance ||
+            (distance == best_distance && (best == NULL || prefix > best_prefix))) {
             best = candidates[i];
             best_distance = distance;
+            best_prefix = prefix;
         }
     }
     return best;
