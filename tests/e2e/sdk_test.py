@@ -36,7 +36,7 @@ class Child:
         self.test = test
         self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors)
-        signal.alarm(20)
+        signal.alarm(60)
         if greet:
             self.say(START)
             self.hello = self.answer()
@@ -263,6 +263,38 @@ class ExampleTest(unittest.TestCase):
             sizes[column] = answer["metrics"]["bytes"]
         self.assertTrue(10000 < sizes[65] < sizes[1] < 100000, sizes)
         child.say({"type": "stop"})
+        self.assertEqual(child.end(), 0)
+
+    def test_digits_python(self):
+        python = next((name for name in (sys.executable, "/usr/bin/python3") if subprocess.run(
+            [name, "-c", "import numpy, sklearn"], stderr=subprocess.DEVNULL).returncode == 0), None)
+        if python is None:
+            self.skipTest("numpy and scikit-learn are not installed")
+        child = Child(self, [python, os.path.join(ROOT, "examples", "digits-python", "worker.py")])
+        data = {"rows": os.path.join(ROOT, "examples", "digits", "digits.csv"), "split_seed": 1}
+        reached = []
+        for trial, variables in enumerate(({"scale": "none", "kind": "svm", "C": 1, "gamma": 0.015625},
+                                           {"scale": "unit", "kind": "svm", "C": 10, "gamma": 0.2},
+                                           {"scale": "standard", "kind": "logistic", "logistic_C": 0.1},
+                                           {"scale": "unit", "kind": "neighbours", "neighbours": 3,
+                                            "weights": "distance"})):
+            with tempfile.TemporaryDirectory() as directory:
+                inputs = {}
+                for stage in ("prepare", "train", "evaluate", "test"):
+                    child.say(task(stage, trial=trial, variables=variables, inputs=inputs, data=data,
+                                   artifact_dir=directory))
+                    answer = child.answer()
+                    while answer["type"] == "progress":
+                        answer = child.answer()
+                    self.assertEqual(answer["type"], "result", answer)
+                    inputs[stage] = {"value": answer.get("value")}
+                    if "artifact" in answer:
+                        path = os.path.join(directory, answer["artifact"])
+                        inputs[stage].update(path=path, bytes=os.path.getsize(path))
+                    if stage in ("evaluate", "test"):
+                        reached.append(answer["metrics"]["accuracy"])
+        self.assertTrue(0.4 < reached[0] < 0.7 < 0.98 < reached[2], reached)
+        self.assertTrue(min(reached[4:]) > 0.9, reached)
         self.assertEqual(child.end(), 0)
 
     def test_command(self):
