@@ -1,0 +1,404 @@
+/* run_engine: the actor that is a run: asks for trials, hears how tasks and commits end, finishes.
+ *
+ *   SEARCH --budget told, space exhausted, deadline or stop--> DRAIN (trials in flight) --> TEST (baseline, best) -->
+ *   SUMMARY (row durable) --> AGENTS (drained, each DOWN) --> runtime stopped
+ *
+ * Every arrow is taken by run_continue, which is called whenever something ended and decides by counting what is in
+ * flight. Threads: its own turns; observers are called from them. Memory: struct run, owned by run_execute. */
+#include "pipeline/run_internal.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#define TICK_NS 100000000u
+
+uint64_t run_token(enum run_token kind, unsigned value) {
+    return (uint64_t)kind << 32 | value;
+}
+enum run_token run_token_kind(uint64_t token) {
+    return (enum run_token)(token >> 32);
+}
+unsigned run_token_value(uint64_t token) {
+    return (unsigned)token;
+}
+
+const char *run_state_name(enum run_state state) {
+    static const char *const names[] = {"running", "finished", "deadline", "stopped", "failed"};
+    return names[state];
+}
+
+void run_tick_progress(struct run *run, struct turn *turn, struct run_progress *ret) {
+    uint64_t elapsed = run->elapsed_before_ns + (turn->now_ns > run->start_ns ? turn->now_ns - run->start_ns : 0);
+    unsigned busy = 0;
+    for (unsigned t = 0; t < ARRAY_COUNT(run->trials); t++)
+        for (unsigned i = 0; run->trials[t] != NULL && i < run->pipeline->stage_count; i++)
+            busy += run->trials[t]->stages[i].state == STAGE_SUBMITTED;
+    *ret = (struct run_progress){
+        .pipeline = run->pipeline, .run_name = run->id, .run_directory = run->directory, .told = run->told,
+        .failed = run->failed, .in_flight = run->in_flight, .reused_stages = (unsigned)run->reused_stages,
+        .restarts = run->restarts, .has_best = run->has_best, .has_baseline = run->has_baseline,
+        .best_trial = run->best_trial, .best_objective = run->best_objective, .baseline_objective = run->baseline_objective,
+        .busy = busy < run->slots ? busy : run->slots, .slots = run->slots, .elapsed_ns = elapsed,
+        .deadline_in_ns = run->deadline_at_ns == 0                ? UINT64_MAX
+                          : run->deadline_at_ns > turn->now_ns ? run->deadline_at_ns - turn->now_ns
+                                                               : 0};
+}
+
+void run_show(struct run *run, struct turn *turn, struct run_event *event) {
+    if (run->options.observer.fn == NULL)
+        return;
+    struct run_progress progress;
+    run_tick_progress(run, turn, &progress);
+    event->progress = &progress;
+    run->options.observer.fn(run->options.observer.context, event);
+}
+
+bool run_write(struct run *run, struct turn *turn, const struct store_row *row, const char *name, const char *text,
+               uint64_t token) {
+    struct store_row stamped = *row;
+    stamped.utc_ns = env_utc(run->env);
+    enum troupe_error error = store_write(run->store, turn, &stamped, name, text, token != 0, token);
+    if (error == TROUPE_OK)
+        return true;
+    run_fail(run, turn, error, "%s: the store refused a row", run->directory);
+    return false;
+}
+
+void run_line(struct run *run, struct turn *turn, unsigned trial, const char *format, ...) {
+    char text[700];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (run->error == TROUPE_OK && !run->summary_written) {
+        struct store_row row = {.kind = STORE_EVENT, .trial = trial, .utc_ns = env_utc(run->env)};
+        IGNORE(store_write(run->store, turn, &row, NULL, text, false, 0), "the line is shown all the same");
+    }
+    struct run_event event = {.kind = RUN_EVENT_LINE, .trial = trial, .text = text};
+    run_show(run, turn, &event);
+}
+
+static void cancel_tasks(struct run *run, struct turn *turn) {
+    struct message *message = message_new(run->runtime, MESSAGE_TASK_CANCEL, sizeof(struct message_task_cancel));
+    if (message == NULL)
+        return; /* tasks then run to their end or deadline */
+    *MESSAGE_PAYLOAD(message, struct message_task_cancel) = (struct message_task_cancel){.run = 1, .trial = UINT32_MAX};
+    IGNORE(actor_send(run->runtime, turn, run->coordinator, &message), "a dead coordinator has no tasks");
+    message_free(&message);
+}
+
+static void stop_search(struct run *run, struct turn *turn, enum run_state state, const char *why) {
+    if (run->stopping || run->finishing)
+        return;
+    run->stopping = true;
+    run->state = state;
+    struct run_event event = {.kind = RUN_EVENT_STOPPING, .text = why};
+    run_show(run, turn, &event);
+    cancel_tasks(run, turn);
+}
+
+void run_fail(struct run *run, struct turn *turn, enum troupe_error error, const char *format, ...) {
+    if (run->error != TROUPE_OK)
+        return; /* the first one is the cause */
+    char text[700];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    run->error = error;
+    fault_set(run->fault, error, run->id, "%s", text);
+    stop_search(run, turn, RUN_FAILED, text);
+    run->state = RUN_FAILED;
+}
+
+/* ---- asking ---- */
+
+static bool ask_one(struct run *run, struct turn *turn) {
+    struct configuration *configuration = memory_alloc(run->account, sizeof *configuration);
+    struct fault fault = {0};
+    unsigned number = 0;
+    enum troupe_error error = TROUPE_NOMEM;
+    if (configuration != NULL) {
+        if (run->fixed != NULL) {
+            *configuration = *run->fixed;
+            error = study_restore(run->study, 0, configuration, &fault);
+        } else {
+            error = study_ask(run->study, &number, configuration, &fault);
+        }
+    }
+    struct trial *trial = NULL;
+    if (error == TROUPE_OK)
+        trial = trial_new(run, turn, number, configuration, run->trial_mask);
+    memory_free(run->account, configuration);
+    if (error == TROUPE_NOT_FOUND) {
+        run->exhausted = true;
+        return false;
+    }
+    if (error == TROUPE_FULL)
+        return false; /* deterministic: waits for a tell */
+    if (error != TROUPE_OK || trial == NULL) {
+        run_fail(run, turn, error != TROUPE_OK ? error : TROUPE_NOMEM, "no further trial: %s",
+                 fault.text[0] != '\0' ? fault.text : "out of memory");
+        return false;
+    }
+    struct buffer text;
+    struct json json;
+    buffer_init(&text, run->account, 1 << 20);
+    json_init(&json, &text);
+    space_write_json(run->pipeline->space, &trial->configuration, &json);
+    struct store_row row = {.kind = STORE_TRIAL_ASKED, .trial = number, .a = run->sequence++};
+    bool written = buffer_ok(&text) == TROUPE_OK &&
+                   run_write(run, turn, &row, NULL, buffer_string(&text), run_token(TOKEN_ASKED, number));
+    buffer_free(&text);
+    return written;
+}
+
+static bool ask_budget_left(const struct run *run) {
+    return !run->stopping && !run->exhausted && study_asked(run->study) < run->trial_limit;
+}
+
+/* ---- finishing ---- */
+
+static bool start_test(struct run *run, struct turn *turn, unsigned number) {
+    const struct configuration *configuration = study_configuration(run->study, number);
+    if (configuration == NULL)
+        return false;
+    struct trial *trial = trial_new(run, turn, number, configuration, run->test_mask);
+    if (trial == NULL)
+        return false;
+    trial->testing = true;
+    trial->state = TRIAL_RUNNING;
+    trial_advance(run, turn, trial);
+    return true;
+}
+
+/* Baseline, then best; both at once, they share nothing but agents. True while something is still to be waited for. */
+static bool run_tests(struct run *run, struct turn *turn) {
+    if (run->test_mask == 0 || run->error != TROUPE_OK || !run->has_best || run->state == RUN_STOPPED)
+        return false;
+    while (run->test_next < 2) {
+        unsigned which = run->test_next++;
+        if (which == 0 && run->has_baseline && run->best_trial != 0)
+            start_test(run, turn, 0);
+        if (which == 1)
+            start_test(run, turn, run->best_trial);
+    }
+    return run->in_flight > 0;
+}
+
+static void write_summary(struct run *run, struct turn *turn) {
+    run->end_ns = env_now(run->env);
+    if (run->last_trial_ns < turn->now_ns && run->told > 0)
+        run->last_trial_ns = turn->now_ns; /* tests belong to the active part */
+    if (run->state == RUN_RUNNING)
+        run->state = RUN_FINISHED;
+    buffer_clear(&run->response);
+    response_write(run, &run->response);
+    struct store_row row = {.kind = STORE_RUN_STATE, .a = run->state,
+                            .real = (double)(run->elapsed_before_ns + run->end_ns - run->start_ns) / 1e9};
+    if (run->error != TROUPE_OK && run->error != TROUPE_NO_OBJECTIVE && run->error != TROUPE_NO_AGENT) {
+        runtime_stop(run->runtime); /* nothing more can be promised to the disk */
+        return;
+    }
+    row.utc_ns = env_utc(run->env);
+    bool written = store_write(run->store, turn, &row, NULL, "", false, 0) == TROUPE_OK;
+    row = (struct store_row){.kind = STORE_SUMMARY, .utc_ns = env_utc(run->env)};
+    written = written && store_write(run->store, turn, &row, NULL, buffer_string(&run->response), true,
+                                     run_token(TOKEN_SUMMARY, 0)) == TROUPE_OK;
+    if (!written)
+        runtime_stop(run->runtime);
+}
+
+void run_continue(struct run *run, struct turn *turn) {
+    if (run->finishing || !run->started)
+        return;
+    while (run->in_flight < run->parallel && ask_budget_left(run))
+        if (!ask_one(run, turn))
+            break;
+    if (run->in_flight > 0 || ask_budget_left(run))
+        return;
+    run->testing = true;
+    if (run_tests(run, turn) || run->finishing)
+        return;
+    run->finishing = true;
+    write_summary(run, turn);
+}
+
+static void drain_agents(struct run *run, struct turn *turn) {
+    for (unsigned i = 0; i < run->agent_count; i++) {
+        struct message *message = message_new(run->runtime, MESSAGE_AGENT_DRAIN, 0);
+        if (message != NULL)
+            IGNORE(actor_send(run->runtime, turn, run->agents[i], &message), "one that is gone has drained");
+        message_free(&message);
+    }
+    uint64_t timer;
+    if (run->agents_live == 0 ||
+        timer_start(turn, turn->now_ns + 7000000000u, run_token(TOKEN_TIMER_AGENTS, 0), &timer) != TROUPE_OK)
+        runtime_stop(run->runtime);
+}
+
+/* ---- messages ---- */
+
+static void on_start(struct run *run, struct turn *turn) {
+    uint64_t timer;
+    run->self = turn->self;
+    run->started = true;
+    run->start_ns = turn->now_ns;
+    for (unsigned i = 0; i < run->agent_count; i++)
+        if (actor_monitor(turn, run->agents[i], run_token(TOKEN_AGENT_DOWN, i)) == TROUPE_OK)
+            run->agents_live++;
+    if (run->pipeline->deadline_ns != 0) {
+        uint64_t left = run->pipeline->deadline_ns > run->elapsed_before_ns ? run->pipeline->deadline_ns - run->elapsed_before_ns : 0;
+        run->deadline_at_ns = turn->now_ns + left;
+        if (timer_start(turn, run->deadline_at_ns, run_token(TOKEN_TIMER_DEADLINE, 0), &timer) != TROUPE_OK)
+            run_fail(run, turn, TROUPE_NOMEM, "no timer for the deadline");
+    }
+    if (run->options.observer.ticks)
+        IGNORE(timer_start(turn, turn->now_ns + TICK_NS, run_token(TOKEN_TIMER_TICK, 0), &timer), "only the display");
+    struct run_event event = {.kind = RUN_EVENT_STARTED};
+    run_show(run, turn, &event);
+    run_resume_trials(run, turn);
+    run_continue(run, turn);
+}
+
+static void on_committed(struct run *run, struct turn *turn, const struct message *message) {
+    const struct message_store_committed *answer = MESSAGE_PAYLOAD(message, const struct message_store_committed);
+    if (answer->error != TROUPE_OK) {
+        run_fail(run, turn, answer->error, "%s: %s; what was committed before is safe: free the cause, then --resume %s",
+                 run->directory, answer->text[0] != '\0' ? answer->text : error_text(answer->error), run->id);
+        if (run_token_kind(answer->token) == TOKEN_SUMMARY)
+            runtime_stop(run->runtime);
+        struct trial *lost = trial_find(run, run_token_value(answer->token));
+        if (lost != NULL && (run_token_kind(answer->token) == TOKEN_ASKED || lost->ended)) {
+            trial_free(run, lost); /* not durable: a resume runs it again */
+            run_continue(run, turn);
+        }
+        return;
+    }
+    struct trial *trial = trial_find(run, run_token_value(answer->token));
+    switch (run_token_kind(answer->token)) {
+    case TOKEN_ASKED:
+        if (trial == NULL || trial->ended)
+            break;
+        trial->state = TRIAL_RUNNING;
+        if (run->stopping)
+            trial_fail(run, turn, trial, TRIAL_CANCELLED, "the run was stopped");
+        else
+            trial_advance(run, turn, trial);
+        break;
+    case TOKEN_TOLD:
+        if (trial != NULL && trial->ended && !trial->testing)
+            trial_committed(run, turn, trial);
+        break;
+    case TOKEN_SUMMARY: {
+        struct run_event event = {.kind = RUN_EVENT_ENDED};
+        run->summary_written = true;
+        run_show(run, turn, &event);
+        drain_agents(run, turn);
+        break;
+    }
+    default:
+        break;
+    }
+}
+
+static void on_timer(struct run *run, struct turn *turn, uint64_t token) {
+    uint64_t timer;
+    struct run_event tick = {.kind = RUN_EVENT_TICK};
+    switch (run_token_kind(token)) {
+    case TOKEN_TIMER_DEADLINE:
+        stop_search(run, turn, RUN_DEADLINE, "the deadline has come");
+        run_continue(run, turn);
+        break;
+    case TOKEN_TIMER_TICK:
+        if (run->finishing)
+            break;
+        run_show(run, turn, &tick);
+        IGNORE(timer_start(turn, turn->now_ns + TICK_NS, token, &timer), "only the display");
+        break;
+    case TOKEN_TIMER_AGENTS:
+        runtime_stop(run->runtime); /* children are killed when the runtime goes */
+        break;
+    default:
+        break;
+    }
+}
+
+static void on_job(struct run *run, struct turn *turn, const struct message_job *done) {
+    struct artifact_job *job = done->arg;
+    struct trial *trial = job->stage < run->pipeline->stage_count ? trial_find(run, job->trial) : NULL;
+    if (trial != NULL && !trial->ended && trial->stages[job->stage].state == STAGE_STORING &&
+        trial->stages[job->stage].attempt == job->attempt) {
+        if (job->error == TROUPE_OK) {
+            stage_stored(run, turn, trial, job->stage, job->result);
+        } else {
+            char text[600];
+            snprintf(text, sizeof text, "stage '%s': its artifact could not be kept: %s: %s",
+                     run->pipeline->stages[job->stage].name, job->fault.where, job->fault.text);
+            trial_fail(run, turn, trial, TRIAL_FAILED, text);
+            if (job->error == TROUPE_DISK_FULL)
+                run_fail(run, turn, TROUPE_DISK_FULL, "%s", text);
+        }
+    }
+    artifact_job_free(job);
+}
+
+static void on_agent_event(struct run *run, struct turn *turn, const struct message_agent_event *event) {
+    if (event->event == AGENT_RESTARTED)
+        run->restarts++;
+    if (event->event != AGENT_UP && event->event != AGENT_LOG && !run->finishing)
+        run_line(run, turn, event->task.run != 0 ? event->task.trial : UINT32_MAX, "agent %s/%u: %s", event->agent_name,
+                 event->instance, event->text);
+}
+
+static void on_down(struct run *run, struct turn *turn, const struct message_down *down) {
+    if (run_token_kind(down->token) != TOKEN_AGENT_DOWN)
+        return;
+    if (run->agents_live > 0)
+        run->agents_live--;
+    if (run->summary_written && run->agents_live == 0)
+        runtime_stop(run->runtime);
+    (void)turn;
+}
+
+static void engine_handle(struct turn *turn, void *state, const struct message *message) {
+    struct run *run = state;
+    switch ((enum message_kind)message->kind) {
+    case MESSAGE_RUN_START:
+        on_start(run, turn);
+        break;
+    case MESSAGE_STORE_COMMITTED:
+        on_committed(run, turn, message);
+        break;
+    case MESSAGE_TASK_ENDED:
+        stage_task_ended(run, turn, MESSAGE_PAYLOAD(message, const struct message_task_ended)->task);
+        break;
+    case MESSAGE_JOB_DONE:
+        on_job(run, turn, MESSAGE_PAYLOAD(message, const struct message_job));
+        break;
+    case MESSAGE_TIMER:
+        on_timer(run, turn, MESSAGE_PAYLOAD(message, const struct message_timer)->token);
+        break;
+    case MESSAGE_AGENT_EVENT:
+        on_agent_event(run, turn, MESSAGE_PAYLOAD(message, const struct message_agent_event));
+        break;
+    case MESSAGE_DOWN:
+        on_down(run, turn, MESSAGE_PAYLOAD(message, const struct message_down));
+        break;
+    case MESSAGE_RUN_STOP:
+        stop_search(run, turn, RUN_STOPPED, "interrupted: no new trials; waiting for what runs");
+        run_continue(run, turn);
+        break;
+    default: /* COORDINATED, TASK_PROGRESS: nothing to decide */
+        break;
+    }
+    if (run->stopping && !run->finishing)
+        run_continue(run, turn);
+}
+
+enum troupe_error run_spawn_engine(struct run *run, struct fault *fault) {
+    struct actor_spec spec = {.name = "run", .handle = engine_handle, .state = run, .mailbox_len_max = 8192};
+    enum troupe_error error = actor_spawn(run->runtime, &spec, &run->self);
+    return error == TROUPE_OK ? error : fault_set(fault, error, run->id, "the run's actor could not be started");
+}
