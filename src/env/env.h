@@ -65,6 +65,9 @@ struct env_job {
     struct env_job *next;                /* env's while it is queued; the caller owns the struct until done */
 };
 MUST_CHECK enum troupe_error env_job_start(struct env *env, enum env_lane lane, struct env_job *job);
+/* Returns when every job started so far, and every job those start, is done. Not from a lane or a worker's step: for
+ * a tear-down after env_workers_run, so that no job outlives what it points to. Sim: runs them on the spot. */
+void env_jobs_wait(struct env *env);
 
 /* ---- children (worker 0 only) ---- */
 struct env_child;
