@@ -1,18 +1,22 @@
 /* Earliest-finish list scheduling with capabilities, slots and counted resources, and a bounded local search.
  *
- * Slots of an agent are a binary heap of the times they become free. Counted resources are a profile: what is free now
- * plus a sorted list of changes (running tasks give back, planned ones take and give back); a task starts at the
- * earliest time at which its amounts stay available for its whole service. A task that waits for a resource does not
- * hold its slot meanwhile, so that others may use it; an earlier task's reservation is never moved by a later one.
- * Local search (Graham 1969 for the bound of the list; move and swap as in R||Cmax practice): tasks of the agent that
- * ends last, or that are late, try every other agent; kept when (late, last finish, sum of finishes) falls. */
+ * Slots of an agent are a binary heap of the times they become free. Counted resources are a profile: what is
+ * free now plus a sorted list of changes (running tasks give back, planned ones take and give back); a task
+ * starts at the earliest time at which its amounts stay available for its whole service. A task that waits
+ * for a resource does not hold its slot meanwhile, so that others may use it; an earlier task's reservation
+ * is never moved by a later one. Local search (Graham 1969 for the bound of the list; move and swap as in
+ * R||Cmax practice): tasks of the agent that ends last, or that are late, try every other agent; kept when
+ * (late, last finish, sum of finishes) falls. */
 #include "coordinate/assign.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define PROFILE_MAX 512 /* changes of resources in one plan; beyond it counted tasks wait for the next plan */
+#define PROFILE_MAX                                                                                          \
+    512 /* changes of resources in one plan; beyond it counted tasks wait for the next plan                  \
+         */
 #define TRIALS_PER_TASK 8
+#define TRIALS_MIN 256
 
 struct change {
     uint64_t at_ns;
@@ -29,9 +33,9 @@ struct assign_scratch {
     unsigned agents_max, tasks_max;
     uint64_t *slots; /* heaps of all agents, one after the other */
     size_t slots_capacity;
-    uint32_t *first_slot;   /* by agent */
-    uint32_t *room, *idle;  /* left, by agent */
-    uint32_t *choice;       /* forced agent by task, or ASSIGN_NONE */
+    uint32_t *first_slot;  /* by agent */
+    uint32_t *room, *idle; /* left, by agent */
+    uint32_t *choice;      /* forced agent by task, or ASSIGN_NONE */
     struct assign_task *best;
     struct change changes[PROFILE_MAX];
     unsigned change_count;
@@ -101,6 +105,15 @@ static int time_compare(const void *left, const void *right) {
     return a < b ? -1 : a > b;
 }
 
+void assign_slots_sort(uint64_t *slots, uint32_t count) {
+    qsort(slots, count, sizeof *slots, time_compare);
+}
+
+void assign_slots_advance(uint64_t *slots, uint32_t count, uint64_t free_ns) {
+    slots[0] = free_ns;
+    slot_sift(slots, count);
+}
+
 static void load_slots(struct assign_scratch *scratch, const struct assign_problem *problem) {
     uint32_t at = 0;
     for (unsigned agent = 0; agent < problem->agent_count; agent++) {
@@ -118,7 +131,7 @@ static void load_slots(struct assign_scratch *scratch, const struct assign_probl
             slots[slot] = free_ns;
         }
         if (view->slots > 1 && idle < view->slots) /* a sorted array is a heap */
-            qsort(slots, view->slots, sizeof *slots, time_compare);
+            assign_slots_sort(slots, view->slots);
         scratch->idle[agent] = idle;
         at += view->slots;
     }
@@ -185,7 +198,9 @@ static bool try_agent(const struct assign_scratch *scratch, const struct assign_
     if (factor <= 0 || problem->agents[agent].slots == 0)
         return false;
     double service = (double)task->expected_ns * (double)factor;
-    uint64_t service_ns = service < 1 ? 1 : service > 9e18 ? UINT64_C(9000000000000000000) : (uint64_t)service;
+    uint64_t service_ns = service < 1      ? 1
+                          : service > 9e18 ? UINT64_C(9000000000000000000)
+                                           : (uint64_t)service;
     uint64_t start_ns = scratch->slots[scratch->first_slot[agent]];
     if (demand->counted) {
         if (scratch->change_count + 2 > PROFILE_MAX)
@@ -200,7 +215,8 @@ static bool try_agent(const struct assign_scratch *scratch, const struct assign_
     return true;
 }
 
-static void commit(struct assign_scratch *scratch, const struct assign_problem *problem, struct assign_task *task) {
+static void commit(struct assign_scratch *scratch, const struct assign_problem *problem,
+                   struct assign_task *task) {
     const struct assign_demand *demand = &problem->demands[task->demand];
     uint64_t *slots = scratch->slots + scratch->first_slot[task->agent];
     bool idle_now = slots[0] <= problem->now_ns, starts_now = task->start_ns <= problem->now_ns;
@@ -219,14 +235,16 @@ static void commit(struct assign_scratch *scratch, const struct assign_problem *
     slot_sift(slots, problem->agents[task->agent].slots);
 }
 
-static bool better(const struct assign_scratch *scratch, const struct assign_task *a, const struct assign_task *b) {
+static bool better(const struct assign_scratch *scratch, const struct assign_task *a,
+                   const struct assign_task *b) {
     if (a->finish_ns != b->finish_ns)
         return a->finish_ns < b->finish_ns;
-    return scratch->idle[a->agent] > scratch->idle[b->agent]; /* spread: the one with more idle slots, then the first */
+    return scratch->idle[a->agent] >
+           scratch->idle[b->agent]; /* spread: the one with more idle slots, then the first */
 }
 
-static void place_all(struct assign_scratch *scratch, const struct assign_problem *problem, const uint32_t *choice,
-                      struct objective *ret_objective) {
+static void place_all(struct assign_scratch *scratch, const struct assign_problem *problem,
+                      const uint32_t *choice, struct objective *ret_objective) {
     struct objective objective = {.finish_ns = problem->now_ns};
     load_slots(scratch, problem);
     load_profile(scratch, problem);
@@ -287,7 +305,8 @@ static bool search_try(struct search *search) {
     if (!objective_less(&objective, &search->best))
         return false;
     search->best = objective;
-    memcpy(search->scratch->best, search->problem->tasks, search->problem->task_count * sizeof(struct assign_task));
+    memcpy(search->scratch->best, search->problem->tasks,
+           search->problem->task_count * sizeof(struct assign_task));
     return true;
 }
 
@@ -316,18 +335,28 @@ static bool search_task(struct search *search, unsigned task) {
     return false;
 }
 
-static void improve(struct assign_scratch *scratch, const struct assign_problem *problem, struct objective *objective) {
-    struct search search = {scratch, problem, *objective, TRIALS_PER_TASK * problem->task_count};
+static uint32_t last_agent(const struct assign_task *tasks, unsigned count) {
+    const struct assign_task *last = &tasks[0];
+    for (unsigned i = 1; i < count; i++)
+        if (tasks[i].agent != ASSIGN_NONE &&
+            (last->agent == ASSIGN_NONE || tasks[i].finish_ns > last->finish_ns))
+            last = &tasks[i];
+    return last->agent;
+}
+
+static void improve(struct assign_scratch *scratch, const struct assign_problem *problem,
+                    struct objective *objective) {
+    struct search search = {scratch, problem, *objective, TRIALS_MIN + TRIALS_PER_TASK * problem->task_count};
     for (unsigned i = 0; i < problem->task_count; i++)
         scratch->choice[i] = problem->tasks[i].agent;
     memcpy(scratch->best, problem->tasks, problem->task_count * sizeof(struct assign_task));
     for (bool again = true; again && search.trials_left;) {
         again = false;
-        for (unsigned i = problem->task_count; i-- > 0 && search.trials_left && !again;) {
-            const struct assign_task *task = &scratch->best[i];
-            if (task->finish_ns == search.best.finish_ns || task->finish_ns > task->deadline_ns)
+        uint32_t critical = last_agent(scratch->best, problem->task_count);
+        for (unsigned i = problem->task_count; i-- > 0 && search.trials_left && !again;)
+            if (scratch->best[i].agent == critical ||
+                scratch->best[i].finish_ns > scratch->best[i].deadline_ns)
                 again = search_task(&search, i);
-        }
     }
     memcpy(problem->tasks, scratch->best, problem->task_count * sizeof(struct assign_task));
     *objective = search.best;

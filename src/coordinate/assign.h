@@ -1,7 +1,7 @@
-/* assign: which agent takes which task and when it would end. A pure function of what it is given: no clock, no actor,
- * no allocation after assign_scratch_create. Tasks come in the order of their urgency (assign_order_key); each goes to
- * the slot where it ends first; small problems are then improved by moves and swaps. The result is a forecast for every
- * task and, for those that an agent takes now, an offer.
+/* assign: which agent takes which task and when it would end. A pure function of what it is given: no clock,
+ * no actor, no allocation after assign_scratch_create. Tasks come in the order of their urgency
+ * (assign_order_key); each goes to the slot where it ends first; small problems are then improved by moves
+ * and swaps. The result is a forecast for every task and, for those that an agent takes now, an offer.
  *
  * Threads: one at a time per scratch. Memory: the caller's arrays; scratch from an account. */
 #ifndef COORDINATE_ASSIGN_H
@@ -11,7 +11,8 @@
 
 #define ASSIGN_NONE UINT32_MAX
 #define ASSIGN_NEVER UINT64_MAX
-#define ASSIGN_IMPROVE_TASKS_MAX 48 /* beyond it: list scheduling only, within 4/3 of the optimum on equal agents */
+#define ASSIGN_IMPROVE_TASKS_MAX                                                                             \
+    48 /* beyond it: list scheduling only, within 4/3 of the optimum on equal agents */
 
 struct assign_agent {
     const uint64_t *slot_free_ns; /* when each of its slots becomes free, any order; <= now: idle */
@@ -49,19 +50,24 @@ struct assign_problem {
     bool improve;
 };
 struct assign_outcome {
-    unsigned late;         /* finish after deadline, or nobody */
-    unsigned unplaced;     /* nobody */
+    unsigned late;     /* finish after deadline, or nobody */
+    unsigned unplaced; /* nobody */
     unsigned offered;
-    uint64_t finish_ns;    /* the last, of those placed; now when none */
+    uint64_t finish_ns; /* the last, of those placed; now when none */
 };
 
 struct assign_scratch;
-MUST_CHECK enum troupe_error assign_scratch_create(struct account *account, unsigned agents_max, unsigned tasks_max,
-                                                   struct assign_scratch **ret_scratch);
+MUST_CHECK enum troupe_error assign_scratch_create(struct account *account, unsigned agents_max,
+                                                   unsigned tasks_max, struct assign_scratch **ret_scratch);
 void assign_scratch_free(struct assign_scratch *scratch);
 /* LIMIT: more agents or tasks than the scratch was made for. NOMEM: its slot table could not grow. */
-MUST_CHECK enum troupe_error assign_solve(struct assign_scratch *scratch, const struct assign_problem *problem,
+MUST_CHECK enum troupe_error assign_solve(struct assign_scratch *scratch,
+                                          const struct assign_problem *problem,
                                           struct assign_outcome *ret_outcome);
+
+/* Slots as a heap: earliest free first. Sort once, then give the first one a later time. */
+void assign_slots_sort(uint64_t *slots, uint32_t count);
+void assign_slots_advance(uint64_t *slots, uint32_t count, uint64_t free_ns);
 
 /* Smallest first: higher priority, then earlier deadline, then earlier arrival. */
 uint64_t assign_order_key(uint8_t priority, uint64_t deadline_ns, uint64_t arrival);

@@ -1,5 +1,5 @@
 /* Claims in chunks, found by task id through chained buckets of fixed number; no allocation but for chunks.
- * live = waiting + offered + held + owed; an orphan's owner was told already. */
+ * live = waiting + offered + held + owed + unclaimed; an orphan's owner was told already. */
 #include "coordinate/ledger.h"
 
 #include <string.h>
@@ -143,7 +143,7 @@ void ledger_count_end(struct ledger *ledger, enum task_state state) {
 
 uint64_t ledger_live(const struct ledger *ledger) {
     return ledger->by_state[CLAIM_WAITING] + ledger->by_state[CLAIM_OFFERED] + ledger->by_state[CLAIM_HELD] +
-           ledger->by_state[CLAIM_OWED];
+           ledger->by_state[CLAIM_OWED] + ledger->unclaimed;
 }
 
 void ledger_check(const struct ledger *ledger) {
@@ -153,11 +153,15 @@ void ledger_check(const struct ledger *ledger) {
 
 struct claim *ledger_next(const struct ledger *ledger, size_t *at) {
     size_t index = 0;
-    for (struct ledger_chunk *chunk = ledger->chunks; chunk; chunk = chunk->next)
-        for (unsigned i = 0; i < CHUNK_CLAIMS; i++, index++)
-            if (index >= *at && chunk->claims[i].state != CLAIM_FREE) {
-                *at = index + 1;
+    for (struct ledger_chunk *chunk = ledger->chunks; chunk; chunk = chunk->next, index += CHUNK_CLAIMS) {
+        if (*at >= index + CHUNK_CLAIMS)
+            continue;
+        for (size_t i = *at - index; i < CHUNK_CLAIMS; i++)
+            if (chunk->claims[i].state != CLAIM_FREE) {
+                *at = index + i + 1;
                 return &chunk->claims[i];
             }
+        *at = index + CHUNK_CLAIMS;
+    }
     return NULL;
 }

@@ -1,7 +1,8 @@
 /* ledger: one claim per live task: where it is, whose it is, what it holds; and the counts that must add up.
  *
- * A claim is made when a task is admitted and freed when its owner was told its end and nothing is held for it any
- * more. Threads: the coordinator's turns. Memory: pooled in chunks; nothing is allocated per task once a chunk is there. */
+ * A claim is made when a task is admitted and freed when its owner was told its end and nothing is held for
+ * it any more. Threads: the coordinator's turns. Memory: pooled in chunks; nothing is allocated per task once
+ * a chunk is there. */
 #ifndef COORDINATE_LEDGER_H
 #define COORDINATE_LEDGER_H
 
@@ -10,15 +11,21 @@
 /*              admit                  offer                 accept
  *   (nothing) -------> CLAIM_WAITING -------> CLAIM_OFFERED -------> CLAIM_HELD
  *       |                  |  ^                 |   |                   |  |
- *       | refused          |  +---- refused ----+   |                   |  | ended by the agent, or its actor ended
- *       v                  v cancel, deadline       | no answer in time |  v
- *   CLAIM_OWED <-----------+                        v                   | (freed)
- *       | told                                  CLAIM_ORPHAN <----------+ past its deadline and grace
- *       v                                           | the agent ends it at last, or its actor ended
- *    (freed)                                        v (freed)
- * OWED: the end is decided, yet there was no memory to say so; tried again. ORPHAN: the owner was told; resources stay
- * taken until the agent can no longer be using them. */
-enum claim_state { CLAIM_FREE, CLAIM_WAITING, CLAIM_OFFERED, CLAIM_HELD, CLAIM_ORPHAN, CLAIM_OWED, CLAIM_STATES };
+ *       | refused          |  +---- refused ----+   |                   |  | ended by the agent, or its actor
+ * ended v                  v cancel, deadline       | no answer in time |  v CLAIM_OWED <-----------+ v |
+ * (freed) | told                                  CLAIM_ORPHAN <----------+ past its deadline and grace v |
+ * the agent ends it at last, or its actor ended (freed)                                        v (freed)
+ * OWED: the end is decided, yet there was no memory to say so; tried again. ORPHAN: the owner was told;
+ * resources stay taken until the agent can no longer be using them. */
+enum claim_state {
+    CLAIM_FREE,
+    CLAIM_WAITING,
+    CLAIM_OFFERED,
+    CLAIM_HELD,
+    CLAIM_ORPHAN,
+    CLAIM_OWED,
+    CLAIM_STATES
+};
 
 struct agent_view;
 struct demand;
@@ -38,9 +45,12 @@ struct claim {
     actor_ref owner;
     struct account *account;
     const char *run_name, *stage_name, *capability_name;
-    uint64_t deadline_ns, submitted_ns, expected_ns, order, offered_ns;
+    uint64_t deadline_ns, submitted_ns, expected_ns, order;
+    uint64_t offered_ns,
+        begun_ns;       /* begun: when it came to an agent's slot, as far as can be seen from here; 0: not */
     uint64_t finish_ns; /* forecast */
-    uint32_t epoch;     /* of its offer */
+    unsigned capability;
+    uint32_t epoch; /* of its offer */
     uint32_t offers;
     uint8_t state, priority;
     bool hashed, taken /* resources */, cancelled, rebalanced;
@@ -65,11 +75,12 @@ struct ledger {
     unsigned bucket_count; /* a power of two */
     uint64_t hash_seed;
     uint64_t by_state[CLAIM_STATES];
+    uint64_t unclaimed; /* live tasks for which there was no memory for a claim */
     uint64_t submitted, ended_ok, ended_failed, ended_cancelled, rejected;
 };
 MUST_CHECK enum troupe_error ledger_init(struct ledger *ledger, struct account *account, unsigned tasks_hint,
                                          uint64_t hash_seed);
-void ledger_free(struct ledger *ledger); /* claims with it; not the tasks */
+void ledger_free(struct ledger *ledger);         /* claims with it; not the tasks */
 struct claim *ledger_new(struct ledger *ledger); /* zeroed, CLAIM_FREE; NULL: no memory */
 void ledger_release(struct ledger *ledger, struct claim *claim);
 struct claim *ledger_find(const struct ledger *ledger, struct task_id id);

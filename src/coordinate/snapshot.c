@@ -1,5 +1,6 @@
-/* Agents' views in a table of agents_max. `holders` counts, by capability, the views that are usable, so that "does
- * anybody still have it" is one load; every change of a view's usability or set goes through count_holder. */
+/* Agents' views in a table of agents_max. `holders` counts, by capability, the views that are usable, so that
+ * "does anybody still have it" is one load; every change of a view's usability or set goes through
+ * count_holder. */
 #include "coordinate/snapshot.h"
 
 #include <stdio.h>

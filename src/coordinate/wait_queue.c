@@ -1,5 +1,6 @@
-/* Demands in a map by (capability, amounts), each with a heap of its waiting claims. Demands that nobody uses are
- * reused when the table is full, so that the number of kinds over a life is unbounded while memory is not. */
+/* Demands in a map by (capability, amounts), each with a heap of its waiting claims. Demands that nobody uses
+ * are reused when the table is full, so that the number of kinds over a life is unbounded while memory is
+ * not. */
 #include "coordinate/wait_queue.h"
 
 #include <string.h>
@@ -52,8 +53,8 @@ static enum troupe_error blank_demand(struct wait_queue *queue, struct demand **
     return TROUPE_OK;
 }
 
-enum troupe_error wait_queue_demand(struct wait_queue *queue, unsigned capability, const struct resources *resources,
-                                    struct demand **ret_demand) {
+enum troupe_error wait_queue_demand(struct wait_queue *queue, unsigned capability,
+                                    const struct resources *resources, struct demand **ret_demand) {
     struct demand *demand = queue->last;
     if (demand && demand->capability == capability &&
         memcmp(&demand->resources, resources, sizeof *resources) == 0) {

@@ -1,7 +1,7 @@
 /* wait_queue: the tasks that no agent can take now, by what they need (demand) and, within one, by urgency.
  *
- * A demand is a capability with amounts of counted resources: all its tasks fit, or none does. Bounded: queue_len_max
- * tasks (the caller asks), DEMANDS_MAX kinds at a time. Threads: the coordinator's turns. */
+ * A demand is a capability with amounts of counted resources: all its tasks fit, or none does. Bounded:
+ * queue_len_max tasks (the caller asks), DEMANDS_MAX kinds at a time. Threads: the coordinator's turns. */
 #ifndef COORDINATE_WAIT_QUEUE_H
 #define COORDINATE_WAIT_QUEUE_H
 
@@ -12,12 +12,12 @@
 struct demand {
     struct resources resources;
     unsigned capability;
-    bool counted;       /* any resource above 0 */
-    uint32_t users;     /* live claims of this kind, waiting or not; 0: may be reused */
-    uint32_t deferred;  /* in the plan being made */
-    uint32_t plan_row;  /* in the plan being made */
-    uint64_t plan;      /* the plan that set the two above */
-    unsigned queue_at;  /* position among the non-empty ones */
+    bool counted;      /* any resource above 0 */
+    uint32_t users;    /* live claims of this kind, waiting or not; 0: may be reused */
+    uint32_t deferred; /* in the plan being made */
+    uint32_t plan_row; /* in the plan being made */
+    uint64_t plan;     /* the plan that set the two above */
+    unsigned queue_at; /* position among the non-empty ones */
     struct heap waiting;
 };
 
@@ -26,7 +26,7 @@ struct wait_queue {
     struct map *by_need; /* key: struct demand_key in wait_queue.c */
     struct demand *demands[DEMANDS_MAX];
     unsigned demand_count;
-    struct demand *last; /* found last: batches are mostly of one kind */
+    struct demand *last;                /* found last: batches are mostly of one kind */
     struct demand *filled[DEMANDS_MAX]; /* those with waiting tasks */
     unsigned filled_count;
     unsigned count, count_max; /* tasks waiting: now and the most ever */

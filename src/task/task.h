@@ -128,7 +128,8 @@ struct message_coordinated {
     uint64_t total_ns;
     uint64_t estimated_completion_ns; /* absolute, of the last accepted or waiting task */
     uint64_t capacity_in_ns;          /* when something was rejected: until capacity returns */
-    unsigned spawn_recommended;       /* least k agents so that nothing is late */
+    unsigned spawn_recommended;       /* least k agents so that nothing is late that more agents can save */
+    unsigned shed_recommended;        /* tasks that no number of agents makes on time */
 };
 /* OFFER (coordinator -> agent, asked): tasks for its queue. */
 struct message_offer {

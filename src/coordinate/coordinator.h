@@ -1,0 +1,147 @@
+/* coordinator: the actor's state and what its files call of each other. See coordinate.h for the contract.
+ *
+ * A turn is: one handler from the table in coordinate.c, then coordinator_settle: what is owed is told, a
+ * step of offers is asked for when something changed, the one timer is armed for the earliest alarm, the
+ * counts are checked. */
+#ifndef COORDINATE_COORDINATOR_H
+#define COORDINATE_COORDINATOR_H
+
+#include "coordinate/assign.h"
+#include "coordinate/ledger.h"
+#include "coordinate/snapshot.h"
+#include "coordinate/wait_queue.h"
+
+#define PLAN_DEMANDS_MAX 64
+#define PLAN_TASKS_MAX 512
+#define SPAWN_MAX 32 /* agents a recommendation goes up to */
+
+struct round { /* of one batch, from COORDINATE to COORDINATED */
+    bool open;
+    uint64_t id;           /* 0: never */
+    struct message *asked; /* the COORDINATE, tasks taken out */
+    struct claim *claims;  /* still live ones, newest first */
+    unsigned offers_open, rebalances, refused /* in this wave */;
+    bool forecast_stale;  /* answers told more than the plan knew */
+    uint64_t plan_serial; /* the plan its claims' forecasts are from */
+    enum coordinate_phase phase;
+    uint64_t started_ns, stamp_ns;
+    unsigned ended_on_time, ended_late, ended_accepted;
+    struct message_coordinated reply;
+};
+
+struct plan { /* scratch of one plan at a time */
+    uint64_t serial;
+    struct assign_scratch *scratch;
+    struct assign_agent *agents; /* by view index; then SPAWN_MAX imagined ones */
+    float *factors;              /* PLAN_DEMANDS_MAX rows of views_max + SPAWN_MAX */
+    struct assign_demand demands[PLAN_DEMANDS_MAX];
+    struct demand *rows[PLAN_DEMANDS_MAX];
+    unsigned demand_count;
+    uint32_t quota[PLAN_DEMANDS_MAX]; /* tasks of it that this plan still takes */
+    struct assign_task tasks[PLAN_TASKS_MAX];
+    struct claim *claims[PLAN_TASKS_MAX];
+    unsigned task_count;
+    struct assign_release releases[PLAN_TASKS_MAX];
+    unsigned release_count;
+    uint64_t *slot_times;
+    size_t slot_capacity;
+    uint32_t room; /* of all agents */
+    struct assign_outcome outcome;
+    struct claim_list *offers; /* by view index */
+};
+
+struct coordinator {
+    struct runtime *runtime;
+    struct env *env;
+    struct account *account;
+    struct coordinator_options options;
+    actor_ref self;
+    uint64_t watch;
+    struct ledger ledger;
+    struct wait_queue queue;
+    struct snapshot snapshot;
+    struct heap alarms;   /* of views */
+    struct heap expiries; /* of claims with a deadline */
+    struct claim_list owed;
+    struct task *unclaimed; /* not even a claim could be had: rejected NOMEM as soon as that can be said */
+    struct resources free;
+    struct plan plan;
+    struct round
+        *rounds; /* agents_max + 1: an open one waits for an answer, and each agent has one offer open */
+    unsigned round_count;
+    uint64_t round_serial;
+    uint32_t epoch;
+    struct message *step; /* the spare COORDINATE_STEP; NULL: it is on its way */
+    bool want_step;
+    bool started, orphans_owed /* no memory to tell their owners */;
+    uint64_t timer, timer_ns; /* armed; timer_ns UINT64_MAX: not */
+    uint64_t retry_ns;        /* something lacked memory: try again then; UINT64_MAX: nothing */
+    uint64_t spawn_computed_ns;
+    unsigned spawn_last, shed_last;
+    struct coordinator_statistics counts; /* those that the ledger does not keep */
+};
+
+/* ---- intake.c: COORDINATE and TASK_CANCEL ---- */
+void intake_batch(struct coordinator *coordinator, struct turn *turn, struct message *asked);
+void intake_cancel(struct coordinator *coordinator, struct turn *turn,
+                   const struct message_task_cancel *cancel);
+
+/* ---- plan.c: score, matrix, assign ---- */
+MUST_CHECK enum troupe_error plan_init(struct plan *plan, struct account *account, unsigned agents_max);
+void plan_free(struct plan *plan, struct account *account);
+/* Reads the agents' load: slots, rooms, what comes back. `round` 0: nobody is excluded. NOMEM. */
+MUST_CHECK enum troupe_error plan_score(struct coordinator *coordinator, uint64_t now_ns, uint64_t round);
+/* Takes the most urgent tasks out of the queue: those that could be offered now, or (forecast above 0) that
+ * many. */
+void plan_matrix(struct coordinator *coordinator, unsigned forecast);
+/* Solves, notes every task's forecast; those to be offered are in plan.offers, the others back in the queue.
+ * offer false: all go back. Returns how many are to be offered. */
+unsigned plan_assign(struct coordinator *coordinator, uint64_t now_ns, bool improve, bool offer);
+/* The least number of more agents like the fastest that can do it so that nothing planned is late; 0: not
+ * needed or no number up to SPAWN_MAX helps (ret_shed then counts those late even so). Uses the tasks of the
+ * last plan. */
+unsigned plan_spawn(struct coordinator *coordinator, uint64_t now_ns, unsigned *ret_shed);
+uint64_t plan_capacity_in(const struct coordinator *coordinator, uint64_t now_ns);
+
+/* ---- offer_round.c: offers, answers, rounds ---- */
+struct round *round_open(struct coordinator *coordinator, struct message *asked, uint64_t now_ns);
+void round_stamp(struct coordinator *coordinator, struct round *round, enum coordinate_phase ended);
+/* Sends what the plan offers; `round` may be NULL. Returns offers sent. */
+unsigned round_offer(struct coordinator *coordinator, struct turn *turn, struct round *round);
+void round_advance(struct coordinator *coordinator, struct turn *turn, struct round *round);
+void round_step(struct coordinator *coordinator, struct turn *turn); /* offers outside any batch */
+void round_answer(struct coordinator *coordinator, struct turn *turn, struct message *message);
+void round_ask_failed(struct coordinator *coordinator, struct turn *turn,
+                      const struct message_ask_failed *failed);
+void round_offer_expired(struct coordinator *coordinator, struct turn *turn, struct agent_view *view);
+void round_orphan_again(struct coordinator *coordinator, struct turn *turn);
+void round_agent_lost(struct coordinator *coordinator, struct turn *turn, struct agent_view *view);
+void round_forget(struct claim *claim, bool accepted, bool on_time); /* it ended while its round is open */
+
+/* ---- ending.c: each task's one TASK_ENDED ---- */
+/* The claim is in no queue; its task, when ours, goes to the owner. Frees the claim, or keeps it (OWED,
+ * ORPHAN). */
+void ending_tell(struct coordinator *coordinator, struct turn *turn, struct claim *claim,
+                 enum troupe_error error);
+void ending_waiting(struct coordinator *coordinator, struct turn *turn, struct claim *claim,
+                    enum troupe_error error);
+void ending_from_agent(struct coordinator *coordinator, struct turn *turn, struct message *message);
+void ending_retry(struct coordinator *coordinator, struct turn *turn); /* what is owed */
+void ending_give_back(struct coordinator *coordinator, struct claim *claim);
+void ending_leave_agent(struct coordinator *coordinator, struct claim *claim);
+/* No agent has the capability any more: what waits for it ends. */
+void ending_without_agent(struct coordinator *coordinator, struct turn *turn);
+void ending_orphan(struct coordinator *coordinator, struct turn *turn, struct claim *claim);
+void ending_orphan_settled(struct coordinator *coordinator,
+                           struct claim *claim); /* the agent is done with it */
+
+/* ---- feedback.c: weights, recommendations, the reply ---- */
+void feedback_refused(struct coordinator *coordinator, struct agent_view *view, uint64_t now_ns,
+                      uint64_t capacity_in_ns);
+void feedback_accepted(struct agent_view *view, unsigned tasks);
+void feedback_reply(struct coordinator *coordinator, struct turn *turn, struct round *round);
+
+/* ---- coordinate.c ---- */
+void coordinator_retry_later(struct coordinator *coordinator, uint64_t now_ns);
+
+#endif
