@@ -136,6 +136,10 @@ static void stage_take(struct run *run, struct turn *turn, struct trial_stage *a
 
 void stage_begin(struct run *run, struct turn *turn, struct trial *trial, unsigned stage) {
     struct trial_stage *at = &trial->stages[stage];
+    if (run->stopping && !trial->testing) {
+        trial_fail(run, turn, trial, TRIAL_CANCELLED, "the run was stopped");
+        return;
+    }
     at->times = (struct stage_times){.ready = turn->now_ns};
     at->key = stage_key(run, trial, stage);
     if (run->pipeline->stages[stage].cache) {
