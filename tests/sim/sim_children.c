@@ -1,0 +1,226 @@
+/* What a child does with its lines: answers most tasks right, and by the seed's probabilities crashes, hangs,
+ * prints garbage, answers twice, answers another attempt first, fails, or ignores stop.
+ *
+ * Troupe writes its lines without blanks (doc/worker-protocol.md), so that finding "key": is enough here. A
+ * task with counted resources ends at a time of its own (env_sim_at), so that what is in use is known
+ * exactly; the others take CPU of the simulated cores. State lives until both the child and its last pending
+ * end are gone. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim_world.h"
+
+struct child_state {
+    struct sim_world *world;
+    struct env_child *child; /* NULL: gone */
+    struct random_stream random;
+    struct buffer line;
+    unsigned pending; /* ends to come */
+    struct resources in_use;
+};
+struct pending_end {
+    struct child_state *state;
+    struct resources resources;
+    char line[512];
+};
+
+static bool chance(struct random_stream *random, double probability) {
+    return random_unit(random) < probability;
+}
+
+static void release_state(struct child_state *state) {
+    if (state->child || state->pending)
+        return;
+    buffer_free(&state->line);
+    memory_free(&state->world->account, state);
+}
+
+static void give(struct child_state *state, const struct resources *amount) {
+    for (unsigned i = 0; i < RESOURCES_MAX; i++) {
+        state->in_use.amount[i] -= amount->amount[i];
+        state->world->in_use.amount[i] -= amount->amount[i];
+    }
+}
+
+static void take(struct child_state *state, const struct resources *amount) {
+    struct sim_world *world = state->world;
+    for (unsigned i = 0; i < RESOURCES_MAX; i++) {
+        state->in_use.amount[i] += amount->amount[i];
+        world->in_use.amount[i] += amount->amount[i];
+        if (world->coordinator_count == 1 && world->in_use.amount[i] > world->totals.amount[i])
+            sim_violation(world, "resource %u oversubscribed at the children: %lld of %lld", i,
+                          (long long)world->in_use.amount[i], (long long)world->totals.amount[i]);
+    }
+}
+
+static void *child_spawn(void *context, struct env_child *child, const struct env_child_spec *spec) {
+    struct sim_world *world = context;
+    (void)spec;
+    struct child_state *state = memory_alloc(&world->account, sizeof *state);
+    if (!state)
+        return NULL;
+    state->world = world;
+    state->child = child;
+    random_seed(&state->random, world->seed, 1000 + random_below(&world->random, 1u << 30));
+    buffer_init(&state->line, &world->account, 1 << 20);
+    return state;
+}
+
+static void child_release(void *context) {
+    struct child_state *state = context;
+    struct resources left = state->in_use; /* whatever it was doing, it does no more */
+    give(state, &left);
+    state->child = NULL;
+    release_state(state);
+}
+
+/* ---- reading ---- */
+static const char *field(const char *line, const char *key, char *ret, size_t size) {
+    char pattern[64];
+    snprintf(pattern, sizeof pattern, "\"%s\":", key);
+    const char *at = strstr(line, pattern);
+    ret[0] = '\0';
+    if (!at)
+        return NULL;
+    at += strlen(pattern);
+    size_t length = 0;
+    bool quoted = *at == '"';
+    for (at += quoted; *at && (quoted ? *at != '"' : *at != ',' && *at != '}') && length + 1 < size; at++)
+        ret[length++] = *at;
+    ret[length] = '\0';
+    return at;
+}
+
+/* ---- answering ---- */
+static void emit(struct child_state *state, uint64_t blocked_ns, uint64_t cpu_ns, const char *line) {
+    if (state->child)
+        env_sim_child_emit(state->child, blocked_ns, cpu_ns, line, strlen(line));
+}
+
+static void end_later(void *arg) {
+    struct pending_end *end = arg;
+    struct child_state *state = end->state;
+    state->pending--;
+    if (state->child) {
+        give(state, &end->resources);
+        emit(state, 0, 0, end->line);
+    }
+    memory_free(&state->world->account, end);
+    release_state(state);
+}
+
+static void answer(struct child_state *state, const char *line, const struct resources *resources) {
+    uint64_t blocked_ns = random_below(&state->random, 20 * MS),
+             cpu_ns = random_below(&state->random, 10 * MS);
+    bool counted = resources->amount[0] > 0 || resources->amount[1] > 0;
+    if (!counted) {
+        emit(state, blocked_ns, cpu_ns, line);
+        return;
+    }
+    struct pending_end *end = memory_alloc(&state->world->account, sizeof *end);
+    if (!end)
+        abort();
+    end->state = state;
+    end->resources = *resources;
+    snprintf(end->line, sizeof end->line, "%s", line);
+    take(state, resources);
+    state->pending++;
+    env_sim_at(state->world->env, env_now(state->world->env) + blocked_ns + cpu_ns, end_later, end);
+}
+
+static void do_task(struct child_state *state, const char *line) {
+    struct sim_world *world = state->world;
+    char id[300], attempt_text[16], body[64], out[512];
+    field(line, "id", id, sizeof id);
+    field(line, "attempt", attempt_text, sizeof attempt_text);
+    field(line, "owner", body, sizeof body);
+    unsigned run = 0, trial = 0, attempt = (unsigned)strtoul(attempt_text, NULL, 10);
+    sscanf(body, "%u/%u", &run, &trial);
+    struct sim_attempt *known = sim_find(world, run, trial, attempt);
+    world->child_tasks++;
+    if (!known) {
+        sim_violation(world, "a child got a task nobody submitted: %s attempt %u", body, attempt);
+        return;
+    }
+    if (known->at_child)
+        sim_violation(world, "task %s attempt %u was given to a child twice", body, attempt);
+    known->at_child = true;
+    if (chance(&state->random, world->crash)) {
+        env_sim_child_exit(state->child, random_below(&state->random, 20 * MS), 1);
+        return;
+    }
+    if (chance(&state->random, world->hang))
+        return;
+    if (chance(&state->random, world->garbage)) {
+        emit(state, random_below(&state->random, 5 * MS), 0, "Traceback (most recent call last):\n");
+        return;
+    }
+    if (chance(&state->random, world->other_attempt)) {
+        snprintf(out, sizeof out,
+                 "{\"type\":\"result\",\"id\":\"%s\",\"attempt\":%u,\"value\":\"%u/%u/%u\"}\n", id,
+                 attempt + 1, run, trial, attempt + 1);
+        emit(state, 0, 0, out);
+    }
+    if (chance(&state->random, world->fails))
+        snprintf(out, sizeof out,
+                 "{\"type\":\"error\",\"id\":\"%s\",\"attempt\":%u,\"message\":\"no\",\"retryable\":true}\n",
+                 id, attempt);
+    else
+        snprintf(out, sizeof out,
+                 "{\"type\":\"result\",\"id\":\"%s\",\"attempt\":%u,\"value\":\"%u/%u/%u\"}\n", id, attempt,
+                 run, trial, attempt);
+    answer(state, out, &known->resources);
+    if (chance(&state->random, world->twice))
+        emit(state, random_below(&state->random, 40 * MS), 0, out);
+}
+
+static void do_line(struct child_state *state, const char *line) {
+    char type[32], id[300], attempt[16], out[512];
+    field(line, "type", type, sizeof type);
+    if (strcmp(type, "start") == 0) {
+        emit(state, random_below(&state->random, 20 * MS), 0,
+             "{\"type\":\"hello\",\"protocol\":1,\"capabilities\":[\"a\",\"b\",\"c\"]}\n");
+    } else if (strcmp(type, "task") == 0) {
+        do_task(state, line);
+    } else if (strcmp(type, "tasks") == 0) {
+        for (const char *at = strstr(line, "{\"id\":"); at; at = strstr(at + 1, "{\"id\":"))
+            do_task(state, at);
+    } else if (strcmp(type, "cancel") == 0 && chance(&state->random, 0.5)) {
+        field(line, "id", id, sizeof id);
+        if (!field(line, "attempt", attempt, sizeof attempt))
+            snprintf(attempt, sizeof attempt, "%s", strrchr(id, '/') ? strrchr(id, '/') + 1 : "1");
+        snprintf(out, sizeof out,
+                 "{\"type\":\"error\",\"id\":\"%s\",\"attempt\":%s,\"message\":\"cancelled\",\"retryable\":"
+                 "false}\n",
+                 id, attempt);
+        emit(state, MS, 0, out);
+    }
+}
+
+static void child_input(void *context, struct env_child *child, const char *bytes, size_t length) {
+    struct child_state *state = context;
+    (void)child;
+    buffer_append(&state->line, bytes, length);
+    for (const char *end; (end = memchr(buffer_string(&state->line), '\n', state->line.length));) {
+        size_t line_length = (size_t)(end - state->line.bytes);
+        state->line.bytes[line_length] = '\0';
+        do_line(state, state->line.bytes);
+        buffer_consume(&state->line, line_length + 1);
+    }
+}
+
+static void child_input_closed(void *context, struct env_child *child) {
+    struct child_state *state = context;
+    if (!chance(&state->random, state->world->silent_stop))
+        env_sim_child_exit(child, random_below(&state->random, 5 * MS), 0);
+}
+
+void sim_children_install(struct sim_world *world) {
+    struct env_child_model model = {.context = world,
+                                    .spawn = child_spawn,
+                                    .input = child_input,
+                                    .input_closed = child_input_closed,
+                                    .release = child_release};
+    env_sim_set_child_model(world->env, &model);
+}

@@ -1,0 +1,77 @@
+/* One simulated life of registry, coordinators and real agent actors over modelled children, under one seed:
+ * owners submit batches, retry, cancel; children crash, hang, lie, lose lines; agents drain and give up. It
+ * ends when every task has ended, or is stuck. What was seen is judged in coordinate_sim.c.
+ *
+ * One thread; one world at a time. */
+#ifndef TESTS_SIM_WORLD_H
+#define TESTS_SIM_WORLD_H
+
+#include "coordinate/coordinate.h"
+#include "agent/agent.h"
+
+#define MS UINT64_C(1000000)
+#define SECOND UINT64_C(1000000000)
+#define SIM_OWNERS 3
+#define SIM_TRIALS 400 /* of one owner */
+#define SIM_ATTEMPTS 3
+#define SIM_AGENTS 5
+#define SIM_COORDINATORS 2
+
+struct sim_world;
+
+struct sim_attempt { /* of one task: what the owner knows */
+    bool submitted, at_child;
+    uint8_t ends;
+    enum task_state state;
+    enum troupe_error error;
+    struct resources resources;
+};
+struct sim_owner {
+    struct sim_world *world;
+    actor_ref actor, coordinator;
+    uint64_t run;
+    struct random_stream random;
+    unsigned batches_left, trials, submitted, ended;
+    unsigned asked, answered, ask_failed;
+    struct sim_attempt attempts[SIM_TRIALS][SIM_ATTEMPTS];
+    bool finished;
+};
+struct sim_world {
+    uint64_t seed;
+    struct random_stream random;
+    struct account account;
+    struct env *env;
+    struct runtime *runtime;
+    struct registry *registry;
+    struct capability_names capabilities;
+    struct resource_names resource_names;
+    struct resources totals;
+    unsigned coordinator_count, owner_count, agent_count;
+    actor_ref coordinators[SIM_COORDINATORS];
+    struct coordinator_options options[SIM_COORDINATORS];
+    struct coordinator_statistics statistics[SIM_COORDINATORS];
+    struct sim_owner *owners; /* SIM_OWNERS */
+    struct agents *agents[SIM_AGENTS];
+    struct agent_spec specs[SIM_AGENTS];
+    actor_ref drainer;
+    /* what children do, by seed */
+    double crash, hang, garbage, twice, other_attempt, fails, silent_stop;
+    /* counted resources with children of coordinator 0's tasks, when there is only that one */
+    struct resources in_use;
+    uint64_t child_tasks;
+    /* the outcome */
+    enum troupe_error run_error;
+    uint64_t signature, events, virtual_ns;
+    char violation[512]; /* the first; empty: none */
+};
+
+void sim_world_live(struct sim_world *world, uint64_t seed); /* from start to the last account */
+void sim_violation(struct sim_world *world, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* sim_children.c */
+void sim_children_install(struct sim_world *world);
+/* sim_owner.c */
+void sim_owner_start(struct sim_world *world, unsigned index);
+struct sim_attempt *sim_find(struct sim_world *world, uint64_t run, uint32_t trial, unsigned attempt);
+
+#endif
