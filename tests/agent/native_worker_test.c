@@ -178,6 +178,17 @@ static void test_says_why_it_cannot_start(void **state) {
     assert_int_equal(child_end(&child), error_exit_status(TROUPE_USAGE));
 }
 
+static void test_every_allocation_fails_once(void **state) {
+    (void)state;
+    char lines[8192];
+    snprintf(
+        lines, sizeof lines, "%s\n%s\n{\"type\":\"stop\"}\n", start,
+        task_line(1, "read",
+                  "\"variables\":{\"C\":1,\"depth\":2,\"kind\":\"k\"},\"inputs\":{\"prepare\":{\"value\":"
+                  "{\"counts\":[1]}},\"model\":{\"path\":\"/m\",\"bytes\":1}},\"artifact_dir\":\"/tmp\""));
+    every_allocation_fails(native_worker_main, 1, (const char *const[]){plugin_path("probe"), NULL}, lines);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_answers_a_task),
@@ -187,6 +198,7 @@ int main(void) {
         cmocka_unit_test(test_a_line_past_the_bound_ends_it),
         cmocka_unit_test(test_a_crash_is_its_own),
         cmocka_unit_test(test_says_why_it_cannot_start),
+        cmocka_unit_test(test_every_allocation_fails_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -287,6 +287,16 @@ static void test_wrong_arguments(void **state) {
     }
 }
 
+static void test_every_allocation_fails_once(void **state) {
+    (void)state;
+    char lines[8192];
+    snprintf(lines, sizeof lines, "%s\n%s\n{\"type\":\"stop\"}\n", start,
+             task_line(1, "run", "\"variables\":{\"lr\":0.5}"));
+    const char *argv[] = {"--metric", "val_acc", "--", "sh", "-c", "echo '{{\"val_acc\":{lr}}}'; sleep 0.01",
+                          NULL};
+    every_allocation_fails(once_worker_main, 6, argv, lines);
+}
+
 int main(void) {
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
@@ -302,6 +312,7 @@ int main(void) {
         cmocka_unit_test(test_one_file_is_the_artifact),
         cmocka_unit_test(test_counts_the_cpu_of_descendants),
         cmocka_unit_test(test_wrong_arguments),
+        cmocka_unit_test(test_every_allocation_fails_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

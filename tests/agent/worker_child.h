@@ -119,12 +119,57 @@ static inline int child_end(struct worker_child *child) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+/* A whole conversation with a program whose n-th allocation is refused, for every n: whatever fails, it
+ * answers in whole lines and ends by itself. */
+static int (*failing_program)(int, char **);
+static int64_t failing_at;
+
+static inline int run_failing(int argc, char **argv) {
+    memory_fail_after(failing_at);
+    int status = failing_program(argc, argv);
+    if (!memory_fail_fired())
+        fputs("never reached\n", stderr);
+    return status;
+}
+
+static inline void every_allocation_fails(int (*program)(int, char **), int argc, const char *const *argv,
+                                          const char *lines) {
+    failing_program = program;
+    void (*before)(int) = signal(SIGPIPE, SIG_IGN);
+    for (failing_at = 1;; failing_at++) {
+        static struct worker_child child;
+        child_start(&child, run_failing, argc, argv);
+        ssize_t written = write(child.to, lines, strlen(lines)); /* it may have ended already */
+        (void)written;
+        unsigned results = 0, answers = 0;
+        for (const struct node *answer; (answer = child_answer(&child)) != NULL;) {
+            results += strcmp(answer_text(answer, "type"), "result") == 0;
+            /* Both lines before `stop` are answered, so the input may end even if `stop` was not understood.
+             */
+            if (strcmp(answer_text(answer, "type"), "log") != 0 && ++answers == 2) {
+                close(child.to);
+                child.to = -1;
+            }
+        }
+        int status = child_end(&child);
+        assert_true(status < 128); /* no signal */
+        if (strstr(child.held, "never reached")) {
+            assert_int_equal(status, 0);
+            assert_int_equal(results, 1);
+            break;
+        }
+        assert_true(failing_at < 10000);
+    }
+    assert_true(failing_at > 10);
+    signal(SIGPIPE, before);
+}
+
 static inline const char *task_line(unsigned trial, const char *capability, const char *more) {
     static char line[4096];
     snprintf(
         line, sizeof line,
         "{\"type\":\"task\",\"id\":\"r/%u/s/1\",\"run\":\"r\",\"trial\":%u,\"stage\":\"s\",\"attempt\":1,"
-        "\"capability\":\"%s\",\"inputs\":{},\"data\":{},\"seed\":17%s%s}",
+        "\"capability\":\"%s\",\"seed\":17%s%s}",
         trial, trial, capability, more[0] ? "," : "", more);
     return line;
 }
