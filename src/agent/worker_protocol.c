@@ -104,23 +104,25 @@ void worker_task_id(const struct task *task, char out[WORKER_ID_MAX + 1]) {
                  (unsigned)task->id.stage, (unsigned)task->id.attempt);
 }
 
+static bool quote_plain(char byte) {
+    return (unsigned char)byte >= 0x20 && (unsigned char)byte < 0x7f;
+}
+
 char *worker_quote(const char *bytes, size_t length, char *out, size_t size) {
     CHECK(size >= 8);
-    size_t used = 0;
+    size_t whole = 0, used = 0;
+    for (size_t at = 0; at < length && whole < size; at++)
+        whole += quote_plain(bytes[at]) ? 1 : 4;
+    size_t room = whole < size ? whole : size - sizeof "...";
     for (size_t at = 0; at < length; at++) {
-        unsigned char byte = (unsigned char)bytes[at];
-        bool plain = byte >= 0x20 && byte < 0x7f;
-        size_t needed = plain ? 1 : 4;
-        /* Room for what follows: "..." and the end, unless this is the last one. */
-        if (used + needed + (at + 1 < length ? 4 : 1) > size) {
-            memcpy(out + used, "...", 4);
-            return out;
-        }
+        bool plain = quote_plain(bytes[at]);
+        if (used + (plain ? 1 : 4) > room)
+            break;
         if (plain)
-            out[used++] = (char)byte;
+            out[used++] = bytes[at];
         else
-            used += (size_t)snprintf(out + used, size - used, "\\x%02x", byte);
+            used += (size_t)snprintf(out + used, size - used, "\\x%02x", (unsigned char)bytes[at]);
     }
-    out[used] = 0;
+    memcpy(out + used, whole < size ? "" : "...", whole < size ? 1 : sizeof "...");
     return out;
 }
