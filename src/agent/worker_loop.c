@@ -379,6 +379,9 @@ enum troupe_error worker_streams_take(struct worker_streams *ret_streams, struct
     }
     setvbuf(stdout, NULL, _IOLBF, 0); /* so that prints of a plugin reach the log as they are made */
     signal(SIGPIPE, SIG_IGN);
+    sigset_t none; /* a thread that starts processes may have blocked all of them */
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
     *ret_streams = (struct worker_streams){input, output};
     return TROUPE_OK;
 }
