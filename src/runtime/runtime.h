@@ -1,16 +1,16 @@
 /* runtime: actors, mailboxes, turns, jobs, timers, supervision, grace periods.
  *
- * Job:     N workers run actors' turns; a turn never blocks and has a budget of 1 ms (longer ones are counted and
- *          named). Per-sender FIFO. A message is one pool block; sending transfers it. Nothing here knows tasks.
- * Threads: actor handlers run on one worker at a time (pinned actors always on worker 0, the I/O worker). Send,
- *          spawn and stop may be called from any thread; the others say where.
- * Memory:  messages from per-worker pools; an actor's slot is recycled under a new generation. Accounts read zero
- *          after runtime_free.
- * Failure: FULL leaves the message with its sender; DEAD: the actor ended (each queued request is answered DEAD
- *          once: ASK_FAILED for asks). NOMEM. */
+ * Job:     N workers run actors' turns; a turn never blocks and has a budget of 1 ms (longer ones are counted
+ * and named). Per-sender FIFO. A message is one pool block; sending transfers it. Nothing here knows tasks.
+ * Threads: actor handlers run on one worker at a time (pinned actors always on worker 0, the I/O worker).
+ * Send, spawn and stop may be called from any thread; the others say where. Memory:  messages from per-worker
+ * pools; an actor's slot is recycled under a new generation. Accounts read zero after runtime_free. Failure:
+ * FULL leaves the message with its sender; DEAD: the actor ended (each queued request is answered DEAD once:
+ * ASK_FAILED for asks). NOMEM. */
 #ifndef RUNTIME_RUNTIME_H
 #define RUNTIME_RUNTIME_H
 
+#include "runtime/spin.h"
 #include "trace/trace.h"
 
 struct runtime;
@@ -34,9 +34,9 @@ struct message {
     uint64_t reply;                 /* the asker's slot and generation; 0: not asked */
     uint64_t token;                 /* the asker's or sender's own number; a reply carries it back */
     uint16_t kind;
-    uint16_t flags;                 /* runtime's */
-    uint32_t bytes;                 /* of payload */
-    struct account *account;        /* charged from send to destroy */
+    uint16_t flags;          /* runtime's */
+    uint32_t bytes;          /* of payload */
+    struct runtime *runtime; /* whose pool it came from */
     max_align_t payload[];
 };
 
@@ -45,7 +45,11 @@ void message_set_destructor(enum message_kind kind, void (*destroy)(struct messa
 /* Zeroed payload. Any thread (the pool is the worker's when called in a turn). NULL: out of memory. */
 struct message *message_new(struct runtime *runtime, enum message_kind kind, size_t payload_bytes);
 void message_free(struct message **message); /* destructor, then back to the pool; NULL inside is fine */
-#define MESSAGE_PAYLOAD(message, type) ((type *)(void *)(message)->payload)
+/* A call, so that the compiler does not take the payload for the max_align_t it is declared as. */
+static inline void *message_payload(const struct message *message) {
+    return (void *)(uintptr_t)message->payload;
+}
+#define MESSAGE_PAYLOAD(message, type) ((type *)message_payload(message))
 
 struct message_exit {
     enum troupe_error reason;
@@ -88,7 +92,7 @@ struct actor_spec {
     unsigned mailbox_len_max;     /* requests; 0: the option's default (1024) */
     size_t mailbox_bytes_max;     /* 0: 64 MiB */
     bool pinned;                  /* to worker 0, the I/O worker */
-    actor_ref link;               /* when not 0: its DOWN goes there, and it ends when that one ends abnormally */
+    actor_ref link; /* when not 0: its DOWN goes there, and it ends when that one ends abnormally */
 };
 
 struct runtime_options {
@@ -99,8 +103,8 @@ struct runtime_options {
     struct tracer *tracer;    /* may be NULL */
 };
 MUST_CHECK enum troupe_error runtime_create(struct env *env, struct account *account,
-                                            const struct runtime_options *options, struct runtime **ret_runtime,
-                                            struct fault *fault);
+                                            const struct runtime_options *options,
+                                            struct runtime **ret_runtime, struct fault *fault);
 /* Runs until runtime_stop; then every live actor gets no more turns, and its state is destroyed. */
 MUST_CHECK enum troupe_error runtime_run(struct runtime *runtime);
 void runtime_stop(struct runtime *runtime); /* any thread */
@@ -110,25 +114,39 @@ struct tracer *runtime_tracer(const struct runtime *runtime);
 unsigned runtime_workers(const struct runtime *runtime);
 uint64_t runtime_self_cpu(const struct runtime *runtime); /* ns of the workers so far, without job threads */
 
-MUST_CHECK enum troupe_error actor_spawn(struct runtime *runtime, const struct actor_spec *spec, actor_ref *ret_actor);
+/* It runs when it gets a message. LIMIT: actors_max live; DEAD: the link is gone, or the runtime stops; the
+ * state stays the caller's then. */
+MUST_CHECK enum troupe_error actor_spawn(struct runtime *runtime, const struct actor_spec *spec,
+                                         actor_ref *ret_actor);
 /* Delivers and clears *message, or leaves it: FULL, DEAD. The turn may be NULL outside one (sender 0). */
-MUST_CHECK enum troupe_error actor_send(struct runtime *runtime, struct turn *turn, actor_ref to, struct message **message);
-/* As send, and exactly one of: a message that carries `reply` back (actor_reply), or ASK_FAILED, reaches the asker
- * with `token`, at the latest after timeout_ns (0: never times out). Turn only. */
-MUST_CHECK enum troupe_error actor_ask(struct turn *turn, actor_ref to, struct message **message, uint64_t token,
-                                       uint64_t timeout_ns);
-/* Answers an asked message with a REPLY-class one; late or second answers are dropped and counted. */
+MUST_CHECK enum troupe_error actor_send(struct runtime *runtime, struct turn *turn, actor_ref to,
+                                        struct message **message);
+/* As send, and exactly one of: a message that carries `reply` back (actor_reply), or ASK_FAILED, reaches the
+ * asker with `token`, at the latest after timeout_ns (0: never times out). Turn only. */
+MUST_CHECK enum troupe_error actor_ask(struct turn *turn, actor_ref to, struct message **message,
+                                       uint64_t token, uint64_t timeout_ns);
+/* Answers an asked message with a REPLY-class one; late or second answers are dropped and counted. An asked
+ * message that is destroyed unanswered answers DEAD: to answer in a later turn, keep it (turn_take). The turn
+ * may be NULL. */
 void actor_reply(struct turn *turn, const struct message *asked, struct message **reply);
 bool actor_alive(struct runtime *runtime, actor_ref actor);
-void actor_exit(struct turn *turn, enum troupe_error reason);                       /* self, after this turn */
-void actor_stop(struct runtime *runtime, actor_ref actor, enum troupe_error reason); /* sends EXIT; any thread */
-/* DOWN {actor, reason, token} once when it ends, at once when it is gone already. Turn only. */
+void actor_exit(struct turn *turn, enum troupe_error reason); /* self, after this turn */
+/* Sends EXIT; any thread. After the turn that handles it the actor ends with `reason`, unless the handler
+ * took the message: then it ends when it calls actor_exit. */
+void actor_stop(struct runtime *runtime, actor_ref actor, enum troupe_error reason);
+/* DOWN {actor, reason, token} once when it ends, at once when it is gone already (reason DEAD). Turn only. */
 MUST_CHECK enum troupe_error actor_monitor(struct turn *turn, actor_ref actor, uint64_t token);
+/* The same on behalf of `watcher`; any thread. DEAD: the watcher is gone. */
+MUST_CHECK enum troupe_error actor_watch(struct runtime *runtime, actor_ref watcher, actor_ref actor,
+                                         uint64_t token);
 unsigned actor_mailbox_length(struct runtime *runtime, actor_ref actor); /* requests queued; a hint */
 
-/* Timers: on the worker's wheel; TIMER {timer, token} at or after deadline_ns (env_now's clock). Turn only. */
-MUST_CHECK enum troupe_error timer_start(struct turn *turn, uint64_t deadline_ns, uint64_t token, uint64_t *ret_timer);
-void timer_cancel(struct turn *turn, uint64_t timer); /* its TIMER will not be delivered; fired ones are ignored */
+/* Timers: on the worker's wheel; TIMER {timer, token} at or after deadline_ns (env_now's clock). Turn only.
+ */
+MUST_CHECK enum troupe_error timer_start(struct turn *turn, uint64_t deadline_ns, uint64_t token,
+                                         uint64_t *ret_timer);
+void timer_cancel(struct turn *turn,
+                  uint64_t timer); /* its TIMER will not be delivered; fired ones are ignored */
 
 /* Jobs: fn(arg) on a lane's thread; then JOB_DONE {token, arg} to the starter (dropped when it is gone, after
  * drop(arg) if given). Any thread inside a turn. sim_cpu_ns, sim_blocked_ns: the modelled cost. */
@@ -164,9 +182,9 @@ struct runtime_statistics {
 };
 void runtime_statistics(const struct runtime *runtime, struct runtime_statistics *ret);
 
-/* ---- grace periods (runtime/grace.c): QSBR. A worker is quiescent after each turn and offline while parked. ----
- * Readers are turns; other threads register. grace_retire never waits: the block is freed (fn) after every
- * reader has been quiescent; the list is bounded and counted (FULL: try again after a turn). */
+/* ---- grace periods (runtime/grace.c): QSBR. A worker is quiescent after each turn and offline while parked.
+ * ---- Readers are turns; other threads register. grace_retire never waits: the block is freed (fn) after
+ * every reader has been quiescent; the list is bounded and counted (FULL: try again after a turn). */
 struct grace;
 struct grace *runtime_grace(const struct runtime *runtime);
 MUST_CHECK enum troupe_error grace_create(struct account *account, unsigned readers_max, size_t retired_max,
@@ -177,8 +195,19 @@ void grace_unregister(struct grace *grace, unsigned reader);
 void grace_quiescent(struct grace *grace, unsigned reader); /* reader thread: holds no references now */
 void grace_offline(struct grace *grace, unsigned reader);
 void grace_online(struct grace *grace, unsigned reader);
-MUST_CHECK enum troupe_error grace_retire(struct grace *grace, void (*fn)(void *context, void *block), void *context,
-                                          void *block); /* any thread */
+MUST_CHECK enum troupe_error grace_retire(struct grace *grace, void (*fn)(void *context, void *block),
+                                          void *context, void *block); /* any thread */
 void grace_collect(struct grace *grace); /* frees what may be freed; any thread */
+/* For blocks that carry their own node, so that retiring cannot fail: reserve (FULL) before unlinking, then
+ * defer each or give the reservation back. */
+struct grace_node {
+    struct grace_node *next;
+    void (*fn)(void *context, struct grace_node *node); /* frees it */
+    void *context;
+};
+MUST_CHECK enum troupe_error grace_reserve(struct grace *grace, size_t count);
+void grace_unreserve(struct grace *grace, size_t count);
+void grace_defer(struct grace *grace, struct grace_node *node);
+size_t grace_retired(const struct grace *grace, size_t *ret_most); /* blocks waiting or reserved */
 
 #endif

@@ -1,0 +1,229 @@
+/* Oneshots: see oneshot.h. */
+#include "runtime/oneshot.h"
+
+#define STATE(generation, state) ((uint64_t)(generation) << 32 | (uint64_t)(state))
+#define STATE_OF(word) ((enum oneshot_state)(uint32_t)(word))
+#define CONTAINER(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+
+static uint32_t oneshot_generation(const struct oneshot *oneshot) {
+    /* Relaxed: the caller holds a reference, so the generation stands. */
+    return (uint32_t)(atomic_load_explicit(&oneshot->state, memory_order_relaxed) >> 32);
+}
+
+uint64_t oneshot_id(const struct oneshot *oneshot) {
+    return (uint64_t)oneshot_generation(oneshot) << 32 | oneshot->cell.index;
+}
+
+enum troupe_error oneshot_start(struct worker *worker, actor_ref owner, enum message_kind kind,
+                                uint64_t token, uint64_t deadline_ns, struct oneshot **ret_oneshot) {
+    struct cell *cell;
+    enum troupe_error error = cell_get(&worker->runtime->oneshots, &worker->oneshots, &cell);
+    if (error != TROUPE_OK) {
+        return error;
+    }
+    struct oneshot *oneshot = (struct oneshot *)(void *)cell;
+    oneshot->owner = owner;
+    oneshot->worker = worker->index;
+    oneshot->timer_next = NULL;
+    oneshot->timer_link = NULL;
+    oneshot->timed = deadline_ns != UINT64_MAX;
+    message_init(&oneshot->message, worker->runtime, kind, ONESHOT_PAYLOAD, MESSAGE_HOME_ONESHOT);
+    oneshot->message.token = token;
+    uint32_t generation = oneshot_generation(oneshot);
+    if (generation == 0) {
+        generation = 1; /* a fresh cell, or one that came round: ids are never 0 */
+    }
+    /* Relaxed: the release below publishes it. */
+    atomic_store_explicit(&oneshot->references, oneshot->timed ? 2 : 1, memory_order_relaxed);
+    /* Release pairs with the acquire in oneshot_close: whoever keeps the promise sees the fields above. */
+    atomic_store_explicit(&oneshot->state, STATE(generation, ONESHOT_ARMED), memory_order_release);
+    if (oneshot->timed) {
+        wheel_insert(&worker->wheel, &oneshot->entry, deadline_ns);
+    }
+    *ret_oneshot = oneshot;
+    return TROUPE_OK;
+}
+
+static void oneshot_drop(struct runtime *runtime, struct worker *worker, struct oneshot *oneshot) {
+    /* Acquire and release pair among the holders: the last one sees that the others are done with the cell.
+     */
+    if (atomic_load_explicit(&oneshot->references, memory_order_acquire) != 1 &&
+        atomic_fetch_sub_explicit(&oneshot->references, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    /* Relaxed: a stale id only learns that its generation is over; the cell's next user synchronises by its
+     * list. */
+    atomic_store_explicit(&oneshot->state, STATE(oneshot_generation(oneshot) + 1, ONESHOT_FREE),
+                          memory_order_relaxed);
+    cell_put(&runtime->oneshots, worker != NULL ? &worker->oneshots : NULL, &oneshot->cell);
+}
+
+/* Takes it out of its wheel, or asks the wheel's worker to; the wheel's reference goes with it. */
+static void oneshot_unlink(struct runtime *runtime, struct worker *worker, struct oneshot *oneshot) {
+    if (!oneshot->timed) {
+        return;
+    }
+    if (worker != NULL && worker->index == oneshot->worker) {
+        if (oneshot->entry.link != NULL) {
+            wheel_remove(&worker->wheel, &oneshot->entry);
+        }
+        oneshot_drop(runtime, worker, oneshot);
+        return;
+    }
+    _Atomic(struct oneshot *) *stack = &runtime->workers[oneshot->worker].cancelled;
+    struct oneshot *top = atomic_load_explicit(stack, memory_order_relaxed);
+    do {
+        oneshot->cancelled_next = top;
+        /* Release pairs with the acquire exchange in oneshot_poll: it sees cancelled_next. */
+    } while (!atomic_compare_exchange_weak_explicit(stack, &top, oneshot, memory_order_release,
+                                                    memory_order_relaxed));
+}
+
+struct oneshot *oneshot_close(struct runtime *runtime, uint64_t id, enum oneshot_state to) {
+    struct oneshot *oneshot = (struct oneshot *)(void *)cell_at(&runtime->oneshots, (uint32_t)id);
+    if (oneshot == NULL) {
+        return NULL;
+    }
+    uint64_t armed = STATE(id >> 32, ONESHOT_ARMED);
+    /* Relaxed on failure: a promise that is kept already is not touched. The look before spares the common
+     * late case (an answered message being destroyed) the locked instruction. Acquire pairs with
+     * oneshot_start. */
+    if (atomic_load_explicit(&oneshot->state, memory_order_relaxed) != armed ||
+        !atomic_compare_exchange_strong_explicit(&oneshot->state, &armed, STATE(id >> 32, to),
+                                                 memory_order_acq_rel, memory_order_relaxed)) {
+        return NULL;
+    }
+    return oneshot;
+}
+
+void oneshot_release(struct runtime *runtime, struct worker *worker, struct oneshot *oneshot) {
+    oneshot_unlink(runtime, worker, oneshot);
+    oneshot_drop(runtime, worker, oneshot);
+}
+
+static void ask_failed_fill(struct oneshot *oneshot, enum troupe_error error) {
+    struct message_ask_failed *payload = MESSAGE_PAYLOAD(&oneshot->message, struct message_ask_failed);
+    *payload = (struct message_ask_failed){.error = error, .token = oneshot->message.token};
+}
+
+void oneshot_ask_failed(struct runtime *runtime, struct worker *worker, uint64_t id,
+                        enum troupe_error error) {
+    struct oneshot *oneshot = oneshot_close(runtime, id, ONESHOT_FIRED);
+    if (oneshot == NULL) {
+        return;
+    }
+    ask_failed_fill(oneshot, error);
+    oneshot_unlink(runtime, worker, oneshot); /* the promise's reference keeps it */
+    actor_deliver_system(runtime, worker, oneshot->owner, &oneshot->message);
+}
+
+void oneshot_message_free(struct runtime *runtime, struct worker *worker, struct message *message) {
+    oneshot_drop(runtime, worker, CONTAINER(message, struct oneshot, message));
+}
+
+/* The wheel says that it is due: its deadline keeps the promise unless somebody else has. */
+static void oneshot_fire(struct worker *worker, struct oneshot *oneshot) {
+    struct runtime *runtime = worker->runtime;
+    if (oneshot_close(runtime, oneshot_id(oneshot), ONESHOT_FIRED) == NULL) {
+        return; /* whoever closed it has asked us to unlink it; that request drops the wheel's reference */
+    }
+    if (oneshot->message.kind == MESSAGE_TIMER) {
+        struct message_timer *payload = MESSAGE_PAYLOAD(&oneshot->message, struct message_timer);
+        *payload = (struct message_timer){.timer = oneshot_id(oneshot), .token = oneshot->message.token};
+    } else {
+        ask_failed_fill(oneshot, TROUPE_TIMEOUT);
+    }
+    oneshot_drop(runtime, worker, oneshot); /* the wheel's */
+    actor_deliver_system(runtime, worker, oneshot->owner, &oneshot->message);
+}
+
+void oneshot_poll(struct worker *worker, uint64_t now_ns, unsigned most) {
+    /* Relaxed look, then acquire: pairs with the release in oneshot_unlink. */
+    if (atomic_load_explicit(&worker->cancelled, memory_order_relaxed) != NULL) {
+        struct oneshot *oneshot = atomic_exchange_explicit(&worker->cancelled, NULL, memory_order_acquire);
+        while (oneshot != NULL) {
+            struct oneshot *next = oneshot->cancelled_next;
+            oneshot_unlink(worker->runtime, worker, oneshot);
+            oneshot = next;
+        }
+    }
+    struct wheel_entry *entry;
+    while (most-- > 0 && (entry = wheel_pop(&worker->wheel, now_ns)) != NULL) {
+        oneshot_fire(worker, CONTAINER(entry, struct oneshot, entry));
+    }
+}
+
+/* ---- timers: oneshots in their actor's list, so that they end with it ---- */
+
+static void timer_list_remove(struct oneshot *oneshot) {
+    if (oneshot->timer_link == NULL) {
+        return;
+    }
+    *oneshot->timer_link = oneshot->timer_next;
+    if (oneshot->timer_next != NULL) {
+        oneshot->timer_next->timer_link = oneshot->timer_link;
+    }
+    oneshot->timer_link = NULL;
+}
+
+enum troupe_error timer_start(struct turn *turn, uint64_t deadline_ns, uint64_t token, uint64_t *ret_timer) {
+    struct actor *actor = actor_at(turn->runtime, turn->self);
+    struct oneshot *oneshot;
+    if (deadline_ns == UINT64_MAX) {
+        deadline_ns--; /* the farthest there is: never, in practice */
+    }
+    enum troupe_error error =
+        oneshot_start(worker_of_turn(turn), turn->self, MESSAGE_TIMER, token, deadline_ns, &oneshot);
+    if (error != TROUPE_OK) {
+        return error;
+    }
+    oneshot->timer_next = actor->timers;
+    oneshot->timer_link = &actor->timers;
+    if (actor->timers != NULL) {
+        actor->timers->timer_link = &oneshot->timer_next;
+    }
+    actor->timers = oneshot;
+    *ret_timer = oneshot_id(oneshot);
+    return TROUPE_OK;
+}
+
+void timer_cancel(struct turn *turn, uint64_t timer) {
+    struct oneshot *oneshot = oneshot_close(turn->runtime, timer, ONESHOT_CLOSED);
+    if (oneshot != NULL) {
+        CHECK(oneshot->owner == turn->self && oneshot->message.kind == MESSAGE_TIMER);
+        timer_list_remove(oneshot);
+        oneshot_release(turn->runtime, worker_of_turn(turn), oneshot);
+        return;
+    }
+    oneshot = (struct oneshot *)(void *)cell_at(&turn->runtime->oneshots, (uint32_t)timer);
+    uint64_t fired = STATE(timer >> 32, ONESHOT_FIRED);
+    if (oneshot != NULL) {
+        /* Its TIMER is in our mailbox: timer_delivering will see this. Both run in this actor's turns, so
+         * relaxed. */
+        atomic_compare_exchange_strong_explicit(&oneshot->state, &fired, STATE(timer >> 32, ONESHOT_CLOSED),
+                                                memory_order_relaxed, memory_order_relaxed);
+    }
+}
+
+bool timer_delivering(struct actor *actor, struct message *message) {
+    struct oneshot *oneshot = CONTAINER(message, struct oneshot, message);
+    CHECK(oneshot->owner == actor->self);
+    timer_list_remove(oneshot);
+    uint64_t fired = STATE(oneshot_generation(oneshot), ONESHOT_FIRED);
+    /* From here on a cancel is ignored. Relaxed: see timer_cancel. */
+    return atomic_compare_exchange_strong_explicit(&oneshot->state, &fired,
+                                                   STATE(oneshot_generation(oneshot), ONESHOT_CLOSED),
+                                                   memory_order_relaxed, memory_order_relaxed);
+}
+
+/* Before the actor's generation moves on: until then a fired one is in its mailbox, so its cell cannot go
+ * away. */
+void timers_end(struct runtime *runtime, struct worker *worker, struct actor *actor) {
+    while (actor->timers != NULL) {
+        struct oneshot *oneshot = actor->timers;
+        timer_list_remove(oneshot);
+        if (oneshot_close(runtime, oneshot_id(oneshot), ONESHOT_CLOSED) != NULL) {
+            oneshot_release(runtime, worker, oneshot);
+        }
+    }
+}

@@ -1,0 +1,48 @@
+/* A hierarchical timing wheel (Varghese, Lauck 1987) of eight levels of 64 slots; a tick is 65.5 us, but
+ * deadlines are kept exactly: an entry pops at the first call whose now_ns is at or past its deadline,
+ * earliest first.
+ *
+ * Cost:    insert and remove O(1); an entry moves down at most seven times before it is due.
+ * Threads: one (the worker that owns it). Memory: entries belong to the caller. */
+#ifndef RUNTIME_TIMER_WHEEL_H
+#define RUNTIME_TIMER_WHEEL_H
+
+#include "base/base.h"
+
+#define WHEEL_LEVELS 8U
+#define WHEEL_SLOTS 64U
+
+struct wheel_entry {
+    struct wheel_entry *next;
+    struct wheel_entry **link; /* what points at it; NULL: in no wheel */
+    uint64_t deadline_ns;
+    uint64_t sequence; /* ties fire in order of insertion */
+    uint16_t place;    /* level * WHEEL_SLOTS + slot, or WHEEL_PLACE_DUE */
+};
+
+struct timer_wheel {
+    uint64_t elapsed; /* ticks: every slot that starts at or before it has been emptied into lower levels or
+                         `due` */
+    uint64_t next_ns; /* nothing is due before it (a lower bound) */
+    bool next_exact;  /* next_ns need not be searched again */
+    uint64_t sequence;
+    size_t count;
+    struct wheel_entry *due;         /* in order */
+    uint64_t occupied[WHEEL_LEVELS]; /* bit per slot */
+    struct wheel_entry *slots[WHEEL_LEVELS][WHEEL_SLOTS];
+};
+
+void wheel_init(struct timer_wheel *wheel, uint64_t now_ns);
+void wheel_insert(struct timer_wheel *wheel, struct wheel_entry *entry, uint64_t deadline_ns);
+void wheel_remove(struct timer_wheel *wheel, struct wheel_entry *entry); /* must be in it */
+struct wheel_entry *wheel_collect(struct timer_wheel *wheel, uint64_t now_ns);
+/* When the owner must call wheel_pop again: never later than the earliest deadline. UINT64_MAX: no entries.
+ */
+uint64_t wheel_next(struct timer_wheel *wheel);
+
+/* The earliest entry that is due, removed; NULL: none. */
+static inline struct wheel_entry *wheel_pop(struct timer_wheel *wheel, uint64_t now_ns) {
+    return wheel->due == NULL && now_ns < wheel->next_ns ? NULL : wheel_collect(wheel, now_ns);
+}
+
+#endif
