@@ -32,6 +32,7 @@ static void draw(struct sim_world *world, struct env_sim_options *sim) {
     world->coordinator_count = 1 + (random_below(random, 3) == 0);
     world->owner_count = 1 + (unsigned)random_below(random, SIM_OWNERS);
     world->agent_count = 1 + (unsigned)random_below(random, SIM_AGENTS);
+    world->rogue = random_below(random, 3) == 0;
     world->totals = (struct resources){{1, 4}};
     *sim = (struct env_sim_options){.seed = world->seed,
                                     .cores = 1 + (unsigned)random_below(random, 4),
@@ -202,6 +203,8 @@ void sim_world_live(struct sim_world *world, uint64_t seed) {
     }
     start_coordinators(world);
     start_agents(world);
+    if (world->rogue)
+        sim_rogue_start(world, 0);
     start_drainer(world);
     for (unsigned i = 0; i < world->owner_count; i++)
         sim_owner_start(world, i);

@@ -20,7 +20,7 @@
 struct sim_world;
 
 struct sim_attempt { /* of one task: what the owner knows */
-    bool submitted, at_child;
+    bool submitted, at_child, at_rogue;
     uint8_t ends;
     enum task_state state;
     enum troupe_error error;
@@ -47,6 +47,7 @@ struct sim_world {
     struct resource_names resource_names;
     struct resources totals;
     unsigned coordinator_count, owner_count, agent_count;
+    bool rogue;
     actor_ref coordinators[SIM_COORDINATORS];
     struct coordinator_options options[SIM_COORDINATORS];
     struct coordinator_statistics statistics[SIM_COORDINATORS];
@@ -70,6 +71,8 @@ void sim_violation(struct sim_world *world, const char *format, ...) PRINTF_LIKE
 
 /* sim_children.c */
 void sim_children_install(struct sim_world *world);
+/* sim_rogue.c */
+void sim_rogue_start(struct sim_world *world, unsigned index);
 /* sim_owner.c */
 void sim_owner_start(struct sim_world *world, unsigned index);
 struct sim_attempt *sim_find(struct sim_world *world, uint64_t run, uint32_t trial, unsigned attempt);
