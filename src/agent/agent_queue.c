@@ -5,8 +5,8 @@
  *      ^                      +---- cancelled, deadline passed, gave up -------------------^   |
  *      +---------------------------------------------------------------------------------------+
  *
- * - A slot has a task exactly while the task is accepted and not ended; its TASK_ENDED message was made before
- *   it was accepted, so that ending never fails. held_count = queue + at_worker + running.
+ * - A slot has a task exactly while the task is accepted and not ended; its TASK_ENDED message was made
+ * before it was accepted, so that ending never fails. held_count = queue + at_worker + running.
  * - Executions of one instance never overlap: with several tasks at the worker the oldest is the one that
  *   executes, and the next begins when its answer is read. So the busy time of an instance is a sum. */
 #include "agent/agent_instance.h"

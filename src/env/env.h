@@ -1,11 +1,11 @@
-/* env: the outside world behind one seam. Clock, random numbers, workers and parking, jobs, child processes and
- * files are reached through `struct env` alone. Two implementations: os_*.c (libuv, pthreads) and sim_*.c (virtual
- * time, one thread, one seed; the same seed replays the same run, event for event).
+/* env: the outside world behind one seam. Clock, random numbers, workers and parking, jobs, child processes
+ * and files are reached through `struct env` alone. Two implementations: os_*.c (libuv, pthreads) and sim_*.c
+ * (virtual time, one thread, one seed; the same seed replays the same run, event for event).
  *
- * Threads: a call says which thread may make it. Worker 0 is the I/O worker: it runs the event loop, and every
- *          child, descriptor and signal callback runs on it, between turns.
- * Memory:  objects belong to the env's account; env_destroy requires that children and files are gone.
- * Failure: enum troupe_error, with IO, DISK_FULL, NOT_FOUND, EXISTS, LOCKED told apart. */
+ * Threads: a call says which thread may make it. Worker 0 is the I/O worker: it runs the event loop, and
+ * every child, descriptor and signal callback runs on it, between turns. Memory:  objects belong to the env's
+ * account; env_destroy requires that children and files are gone. Failure: enum troupe_error, with IO,
+ * DISK_FULL, NOT_FOUND, EXISTS, LOCKED told apart. */
 #ifndef ENV_ENV_H
 #define ENV_ENV_H
 
@@ -18,25 +18,26 @@ void env_destroy(struct env *env);
 bool env_is_sim(const struct env *env);
 
 /* ---- clock, random, machine (any thread) ---- */
-uint64_t env_now(struct env *env);    /* monotonic ns */
-int64_t env_utc(struct env *env);     /* ns since 1970 */
-uint64_t env_ticks(struct env *env);  /* trace stamps: TSC where invariant, else ns; decides nothing */
+uint64_t env_now(struct env *env);   /* monotonic ns */
+int64_t env_utc(struct env *env);    /* ns since 1970 */
+uint64_t env_ticks(struct env *env); /* trace stamps: TSC where invariant, else ns; decides nothing */
 double env_ticks_per_ns(struct env *env);
 uint64_t env_random(struct env *env); /* OS entropy, or the seed's stream */
 unsigned env_cores(struct env *env);
-uint64_t env_process_cpu(struct env *env); /* ns of this process, without children; sim: modelled turns and jobs */
-uint64_t env_thread_cpu(struct env *env);  /* ns of the calling thread */
+uint64_t env_process_cpu(
+    struct env *env); /* ns of this process, without children; sim: modelled turns and jobs */
+uint64_t env_thread_cpu(struct env *env);                    /* ns of the calling thread */
 const char *env_variable(struct env *env, const char *name); /* getenv; NULL: unset */
-const char *env_program(struct env *env);  /* absolute path of the running binary */
+const char *env_program(struct env *env);                    /* absolute path of the running binary */
 int64_t env_pid(struct env *env);
 /* Mixes a fact into the replay signature; nothing on the OS. */
 void env_note(struct env *env, uint64_t tag, uint64_t value);
 
 /* ---- workers: `step` is called over and over for each worker until env_workers_stop ----
- * step does one unit of work (a turn) and says whether it ran; if not, until when it can sleep (UINT64_MAX: until
- * woken). OS: worker 0 on the calling thread (it also runs the event loop), the others on threads of their own. Sim:
- * all on the calling thread, the next ready one drawn from the seed. Wake: any thread; a wake before the park is
- * not lost (the worker re-checks after announcing that it parks). */
+ * step does one unit of work (a turn) and says whether it ran; if not, until when it can sleep (UINT64_MAX:
+ * until woken). OS: worker 0 on the calling thread (it also runs the event loop), the others on threads of
+ * their own. Sim: all on the calling thread, the next ready one drawn from the seed. Wake: any thread; a wake
+ * before the park is not lost (the worker re-checks after announcing that it parks). */
 struct env_step {
     bool ran;
     uint64_t deadline_ns;
@@ -44,18 +45,20 @@ struct env_step {
 struct env_workers {
     unsigned count;
     struct env_step (*step)(void *context, unsigned worker);
-    void (*park)(void *context, unsigned worker, bool parking); /* told before it parks and after; may be NULL */
+    void (*park)(void *context, unsigned worker,
+                 bool parking); /* told before it parks and after; may be NULL */
     void *context;
 };
-/* Returns after env_workers_stop, all worker threads joined. Sim: also returns DEAD when nothing can ever happen
- * again (deadlock) and TIMEOUT past its options' time or event bound. */
+/* Returns after env_workers_stop, all worker threads joined. Sim: also returns DEAD when nothing can ever
+ * happen again (deadlock) and TIMEOUT past its options' time or event bound. */
 MUST_CHECK enum troupe_error env_workers_run(struct env *env, const struct env_workers *workers);
-void env_workers_stop(struct env *env); /* any thread */
+void env_workers_stop(struct env *env);                 /* any thread */
 void env_worker_wake(struct env *env, unsigned worker); /* any thread; cheap when it is not parked */
 
 /* ---- jobs: work that computes or blocks, off the workers ----
  * fn runs on a lane; then done(done_arg) runs on the same thread. A lane of one thread keeps order.
- * Any thread may start one. FULL past the bound. Sim: fn runs at its start, done after the cost it was given. */
+ * Any thread may start one. FULL past the bound. Sim: fn runs at its start, done after the cost it was given.
+ */
 enum env_lane { ENV_LANE_POOL, ENV_LANE_STORE, ENV_LANE_COUNT };
 struct env_job {
     void (*fn)(void *arg);
@@ -65,20 +68,22 @@ struct env_job {
     struct env_job *next;                /* env's while it is queued; the caller owns the struct until done */
 };
 MUST_CHECK enum troupe_error env_job_start(struct env *env, enum env_lane lane, struct env_job *job);
-/* Returns when every job started so far, and every job those start, is done. Not from a lane or a worker's step: for
- * a tear-down after env_workers_run, so that no job outlives what it points to. Sim: runs them on the spot. */
+/* Returns when every job started so far, and every job those start, is done. Not from a lane or a worker's
+ * step: for a tear-down after env_workers_run, so that no job outlives what it points to. Sim: runs them on
+ * the spot. */
 void env_jobs_wait(struct env *env);
 
 /* ---- children (worker 0 only) ---- */
 struct env_child;
 enum env_stream { ENV_STREAM_OUT, ENV_STREAM_ERR };
 struct env_usage {
-    uint64_t cpu_ns;   /* user + system, with waited-for descendants */
+    uint64_t cpu_ns; /* user + system, with waited-for descendants */
     uint64_t rss_bytes_max;
 };
 struct env_child_events {
     void (*output)(void *context, enum env_stream stream, const char *bytes, size_t length);
-    void (*exited)(void *context, int status, int signal, const struct env_usage *usage); /* last call; once */
+    void (*exited)(void *context, int status, int signal,
+                   const struct env_usage *usage); /* last call; once */
     void *context;
 };
 struct env_child_spec {
@@ -96,23 +101,36 @@ MUST_CHECK enum troupe_error env_child_write(struct env_child *child, const char
 void env_child_close_input(struct env_child *child);
 void env_child_pause(struct env_child *child, bool paused); /* stop reading its output: back-pressure */
 void env_child_kill(struct env_child *child, int signal);   /* to its process group */
-uint64_t env_child_cpu(struct env_child *child);            /* ns so far, own and waited-for; 0 when unknown */
+uint64_t env_child_cpu(struct env_child *child); /* ns so far, own and waited-for; 0 when unknown */
 int64_t env_child_pid(const struct env_child *child);
 /* Frees it; kills and reaps silently when it still runs (no more callbacks). */
 void env_child_release(struct env_child *child);
 
 /* ---- signals to Troupe itself (worker 0 calls back) ---- */
-enum env_signal { ENV_SIGNAL_STOP /* INT, TERM */, ENV_SIGNAL_RELOAD /* HUP */, ENV_SIGNAL_RESIZE /* WINCH */ };
-MUST_CHECK enum troupe_error env_signals(struct env *env, void (*fn)(void *context, enum env_signal signal), void *context);
+enum env_signal {
+    ENV_SIGNAL_STOP /* INT, TERM */,
+    ENV_SIGNAL_RELOAD /* HUP */,
+    ENV_SIGNAL_RESIZE /* WINCH */
+};
+MUST_CHECK enum troupe_error env_signals(struct env *env, void (*fn)(void *context, enum env_signal signal),
+                                         void *context);
 
 /* ---- files (any thread, blocking: call from a job, start-up or a lane) ---- */
 struct env_file;
-enum { ENV_FILE_READ = 1, ENV_FILE_WRITE = 2, ENV_FILE_CREATE = 4, ENV_FILE_EXCLUSIVE = 8, ENV_FILE_TRUNCATE = 16, ENV_FILE_APPEND = 32 };
-MUST_CHECK enum troupe_error env_file_open(struct env *env, const char *path, unsigned flags, struct env_file **ret_file,
-                                           struct fault *fault);
+enum {
+    ENV_FILE_READ = 1,
+    ENV_FILE_WRITE = 2,
+    ENV_FILE_CREATE = 4,
+    ENV_FILE_EXCLUSIVE = 8,
+    ENV_FILE_TRUNCATE = 16,
+    ENV_FILE_APPEND = 32
+};
+MUST_CHECK enum troupe_error env_file_open(struct env *env, const char *path, unsigned flags,
+                                           struct env_file **ret_file, struct fault *fault);
 MUST_CHECK enum troupe_error env_file_read(struct env_file *file, uint64_t offset, void *bytes, size_t length,
                                            size_t *ret_length); /* short at the end of the file */
-MUST_CHECK enum troupe_error env_file_write(struct env_file *file, uint64_t offset, const void *bytes, size_t length);
+MUST_CHECK enum troupe_error env_file_write(struct env_file *file, uint64_t offset, const void *bytes,
+                                            size_t length);
 MUST_CHECK enum troupe_error env_file_append(struct env_file *file, const void *bytes, size_t length);
 MUST_CHECK enum troupe_error env_file_size(struct env_file *file, uint64_t *ret_bytes);
 MUST_CHECK enum troupe_error env_file_truncate(struct env_file *file, uint64_t bytes);
@@ -126,21 +144,24 @@ struct env_info {
     uint64_t bytes;
     int64_t modified_utc_ns;
 };
-MUST_CHECK enum troupe_error env_info(struct env *env, const char *path, struct env_info *ret_info); /* absent: OK, exists false */
+MUST_CHECK enum troupe_error env_info(struct env *env, const char *path,
+                                      struct env_info *ret_info); /* absent: OK, exists false */
 MUST_CHECK enum troupe_error env_make_directories(struct env *env, const char *path, struct fault *fault);
-MUST_CHECK enum troupe_error env_rename(struct env *env, const char *from, const char *to, struct fault *fault);
+MUST_CHECK enum troupe_error env_rename(struct env *env, const char *from, const char *to,
+                                        struct fault *fault);
 MUST_CHECK enum troupe_error env_sync_directory(struct env *env, const char *path);
 MUST_CHECK enum troupe_error env_remove(struct env *env, const char *path);      /* file or empty directory */
 MUST_CHECK enum troupe_error env_remove_tree(struct env *env, const char *path); /* absent: OK */
 /* Names in byte order; the callback returns false to stop. */
-MUST_CHECK enum troupe_error env_list(struct env *env, const char *path, bool (*fn)(void *context, const char *name),
-                                      void *context);
+MUST_CHECK enum troupe_error env_list(struct env *env, const char *path,
+                                      bool (*fn)(void *context, const char *name), void *context);
 MUST_CHECK enum troupe_error env_copy(struct env *env, const char *from, const char *to, struct fault *fault);
 /* Whole file into `ret` (initialised by the caller, whose limit_bytes bounds it: LIMIT). */
-MUST_CHECK enum troupe_error env_read_file(struct env *env, const char *path, struct buffer *ret, struct fault *fault);
+MUST_CHECK enum troupe_error env_read_file(struct env *env, const char *path, struct buffer *ret,
+                                           struct fault *fault);
 /* Temporary file, fsync, rename, directory sync: the file is old or new, never half. */
-MUST_CHECK enum troupe_error env_write_file(struct env *env, const char *path, const void *bytes, size_t length,
-                                            struct fault *fault);
+MUST_CHECK enum troupe_error env_write_file(struct env *env, const char *path, const void *bytes,
+                                            size_t length, struct fault *fault);
 /* Absolute, normalised; works for paths that do not exist yet. */
 MUST_CHECK enum troupe_error env_absolute(struct env *env, const char *path, char *ret_path, size_t size);
 
@@ -155,22 +176,23 @@ void env_disk_free(struct env_disk *disk);
 void env_disk_power_cut(struct env_disk *disk, uint64_t seed);
 
 struct env_faults { /* probabilities, 0..1 */
-    double child_spawn_fails, child_crash /* per output */, child_hang /* per input */, child_line_lost, child_delay;
+    double child_spawn_fails, child_crash /* per output */, child_hang /* per input */, child_line_lost,
+        child_delay;
     uint64_t child_delay_ns_max;
     double disk_write_fails, disk_sync_fails;
-    uint64_t disk_bytes_max; /* 0: no limit; else DISK_FULL past it */
+    uint64_t disk_bytes_max;         /* 0: no limit; else DISK_FULL past it */
     uint64_t power_cut_after_events; /* 0: never; else env_workers_run returns CANCELLED at that event */
 };
 struct env_sim_options {
     uint64_t seed;
-    unsigned workers;         /* virtual workers the runtime should use: 0 draws 1..4; read with env_sim_workers */
-    unsigned cores;           /* 0: 2; shared equally by everything that computes (processor sharing) */
-    uint64_t time_max_ns;     /* 0: 30 days */
-    uint64_t events_max;      /* 0: 100,000,000 */
-    uint64_t turn_cpu_ns;     /* modelled cost of one turn; 0: free */
+    unsigned workers; /* virtual workers the runtime should use: 0 draws 1..4; read with env_sim_workers */
+    unsigned cores;   /* 0: 2; shared equally by everything that computes (processor sharing) */
+    uint64_t time_max_ns; /* 0: 30 days */
+    uint64_t events_max;  /* 0: 100,000,000 */
+    uint64_t turn_cpu_ns; /* modelled cost of one turn; 0: free */
     uint64_t job_cpu_ns[ENV_LANE_COUNT], job_blocked_ns[ENV_LANE_COUNT]; /* defaults per lane */
     struct env_faults faults;
-    struct env_disk *disk;    /* NULL: a private one */
+    struct env_disk *disk; /* NULL: a private one */
 };
 MUST_CHECK enum troupe_error env_sim_create(struct account *account, const struct env_sim_options *options,
                                             struct env **ret_env);
@@ -189,7 +211,8 @@ struct env_child_model {
     void (*release)(void *state);
 };
 void env_sim_set_child_model(struct env *env, const struct env_child_model *model);
-void env_sim_child_emit(struct env_child *child, uint64_t blocked_ns, uint64_t cpu_ns, const char *bytes, size_t length);
+void env_sim_child_emit(struct env_child *child, uint64_t blocked_ns, uint64_t cpu_ns, const char *bytes,
+                        size_t length);
 void env_sim_child_exit(struct env_child *child, uint64_t blocked_ns, int status);
 /* Calls fn at a virtual time: for tests that inject events. */
 void env_sim_at(struct env *env, uint64_t time_ns, void (*fn)(void *arg), void *arg);

@@ -1,6 +1,7 @@
-/* artifact: the file that a stage leaves: checked, hashed, synced and renamed into runs/ID/artifacts/HASH by a job
- * on the pool, so that no turn waits for the disk. The same bytes are kept once. Collection removes the files of
- * results that fell out of the reuse list, also on the pool. Memory: the job struct travels with JOB_DONE. */
+/* artifact: the file that a stage leaves: checked, hashed, synced and renamed into runs/ID/artifacts/HASH by
+ * a job on the pool, so that no turn waits for the disk. The same bytes are kept once. Collection removes the
+ * files of results that fell out of the reuse list, also on the pool. Memory: the job struct travels with
+ * JOB_DONE. */
 #include "pipeline/run_internal.h"
 
 #include <stdio.h>
@@ -10,7 +11,8 @@
 
 static enum troupe_error hash_file(struct artifact_job *job, uint64_t ret_hash[2], uint64_t *ret_bytes) {
     struct env_file *file = NULL;
-    enum troupe_error error = env_file_open(job->env, job->from, ENV_FILE_READ | ENV_FILE_WRITE, &file, &job->fault);
+    enum troupe_error error =
+        env_file_open(job->env, job->from, ENV_FILE_READ | ENV_FILE_WRITE, &file, &job->fault);
     if (error != TROUPE_OK)
         return error;
     char *chunk = memory_alloc(job->account, ARTIFACT_CHUNK);
@@ -47,8 +49,8 @@ static void artifact_work(void *arg) {
     job->error = hash_file(job, hash, &bytes);
     if (job->error != TROUPE_OK)
         return;
-    snprintf(job->result->artifact, sizeof job->result->artifact, "%016llx%016llx", (unsigned long long)hash[0],
-             (unsigned long long)hash[1]);
+    snprintf(job->result->artifact, sizeof job->result->artifact, "%016llx%016llx",
+             (unsigned long long)hash[0], (unsigned long long)hash[1]);
     job->result->artifact_bytes = bytes;
     char to[1200];
     snprintf(to, sizeof to, "%s/%s", job->directory, job->result->artifact);
@@ -73,12 +75,20 @@ enum troupe_error artifact_start(struct run *run, struct turn *turn, struct tria
         return TROUPE_NOMEM;
     char directory[1200];
     stage_directory(run, trial, stage, directory, sizeof directory);
-    *job = (struct artifact_job){.env = run->env, .account = run->account, .trial = trial->number, .stage = stage,
-                                 .attempt = trial->stages[stage].attempt, .result = stage_result_keep(result)};
+    *job = (struct artifact_job){.env = run->env,
+                                 .account = run->account,
+                                 .trial = trial->number,
+                                 .stage = stage,
+                                 .attempt = trial->stages[stage].attempt,
+                                 .result = stage_result_keep(result)};
     snprintf(job->from, sizeof job->from, "%s/%s", directory, file);
     snprintf(job->directory, sizeof job->directory, "%s", run->artifacts);
-    struct job_spec spec = {.lane = ENV_LANE_POOL, .fn = artifact_work, .drop = artifact_drop, .arg = job,
-                            .token = run_token(TOKEN_ARTIFACT, trial->number), .sim_blocked_ns = 1000000};
+    struct job_spec spec = {.lane = ENV_LANE_POOL,
+                            .fn = artifact_work,
+                            .drop = artifact_drop,
+                            .arg = job,
+                            .token = run_token(TOKEN_ARTIFACT, trial->number),
+                            .sim_blocked_ns = 1000000};
     enum troupe_error error = job_start(turn, &spec);
     if (error != TROUPE_OK)
         artifact_job_free(job);
@@ -101,10 +111,15 @@ void artifact_collect(struct run *run, struct turn *turn) {
             stage_result_drop(result);
             return;
         }
-        *job = (struct artifact_job){.env = run->env, .account = run->account, .stage = UINT32_MAX, .result = result};
+        *job = (struct artifact_job){
+            .env = run->env, .account = run->account, .stage = UINT32_MAX, .result = result};
         snprintf(job->from, sizeof job->from, "%s/%s", run->artifacts, result->artifact);
-        struct job_spec spec = {.lane = ENV_LANE_POOL, .fn = remove_work, .drop = artifact_drop, .arg = job,
-                                .token = run_token(TOKEN_ARTIFACT, UINT32_MAX >> 8), .sim_blocked_ns = 1000000};
+        struct job_spec spec = {.lane = ENV_LANE_POOL,
+                                .fn = remove_work,
+                                .drop = artifact_drop,
+                                .arg = job,
+                                .token = run_token(TOKEN_ARTIFACT, UINT32_MAX >> 8),
+                                .sim_blocked_ns = 1000000};
         if (job_start(turn, &spec) != TROUPE_OK) {
             artifact_job_free(job);
             return;

@@ -1,13 +1,13 @@
-/* best: runs/ID/best/: what a user takes away: configuration.json, the artifacts of the best trial's stages (the
- * model among them) and reproduce.sh, the command that evaluates that configuration again. Written after the runtime
- * has ended, on the calling thread. */
+/* best: runs/ID/best/: what a user takes away: configuration.json, the artifacts of the best trial's stages
+ * (the model among them) and reproduce.sh, the command that evaluates that configuration again. Written after
+ * the runtime has ended, on the calling thread. */
 #include "pipeline/run_internal.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static enum troupe_error write_text(struct run *run, const char *directory, const char *name, const struct buffer *text,
-                                    struct fault *fault) {
+static enum troupe_error write_text(struct run *run, const char *directory, const char *name,
+                                    const struct buffer *text, struct fault *fault) {
     char path[1300];
     snprintf(path, sizeof path, "%s/%s", directory, name);
     enum troupe_error error = buffer_ok(text);

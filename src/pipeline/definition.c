@@ -1,8 +1,8 @@
 /* definition: a pipeline file (or the same thing written by the command line) into struct pipeline.
  *
- * Every value is checked where it stands, so that a message can name file:line:column and path. The steps fill the
- * struct in the order of the file's logic (space, agents, stages, graph, objective, budget), because each checks
- * names that the one before has defined. Memory: the pipeline's arena. Threads: the caller's. */
+ * Every value is checked where it stands, so that a message can name file:line:column and path. The steps
+ * fill the struct in the order of the file's logic (space, agents, stages, graph, objective, budget), because
+ * each checks names that the one before has defined. Memory: the pipeline's arena. Threads: the caller's. */
 #include "pipeline/definition.h"
 
 #include <ctype.h>
@@ -13,7 +13,8 @@ enum troupe_error definition_words(struct pipeline *pipeline, const struct node 
     if (list == NULL)
         return TROUPE_OK;
     if (node_kind(list) != DOCUMENT_LIST || node_count(list) == 0)
-        return node_fault(list, fault, TROUPE_INVALID, "expected a list of %s with at least one entry, found %s", what,
+        return node_fault(list, fault, TROUPE_INVALID,
+                          "expected a list of %s with at least one entry, found %s", what,
                           node_kind_name(list));
     size_t count = node_count(list);
     const char **words = ARENA_ARRAY(&pipeline->arena, const char *, count + 1);
@@ -31,7 +32,8 @@ enum troupe_error definition_words(struct pipeline *pipeline, const struct node 
     return TROUPE_OK;
 }
 
-enum troupe_error definition_name(const struct node *map, size_t index, const char *what, struct fault *fault) {
+enum troupe_error definition_name(const struct node *map, size_t index, const char *what,
+                                  struct fault *fault) {
     const char *name = node_key_at(map, index);
     size_t length = strlen(name);
     bool good = length > 0 && length <= 63 && !isdigit((unsigned char)name[0]);
@@ -39,13 +41,14 @@ enum troupe_error definition_name(const struct node *map, size_t index, const ch
         good = isalnum((unsigned char)name[i]) || name[i] == '_' || name[i] == '-';
     if (!good)
         return node_fault(node_at(map, index), fault, TROUPE_INVALID,
-                          "'%.80s' is no name for %s: expected 1 to 63 letters, digits, '_' or '-', not starting with a digit",
+                          "'%.80s' is no name for %s: expected 1 to 63 letters, digits, '_' or '-', not "
+                          "starting with a digit",
                           name, what);
     return TROUPE_OK;
 }
 
-enum troupe_error definition_resources(struct pipeline *pipeline, const struct node *map, struct resources *ret,
-                                       struct fault *fault) {
+enum troupe_error definition_resources(struct pipeline *pipeline, const struct node *map,
+                                       struct resources *ret, struct fault *fault) {
     if (map == NULL)
         return TROUPE_OK;
     if (node_kind(map) != DOCUMENT_MAP)
@@ -70,8 +73,9 @@ enum troupe_error definition_resources(struct pipeline *pipeline, const struct n
     return TROUPE_OK;
 }
 
-static enum troupe_error read_metric(struct pipeline *pipeline, const struct node *section, const char *metric_default,
-                                     unsigned *ret_stage, const char **ret_metric, struct fault *fault) {
+static enum troupe_error read_metric(struct pipeline *pipeline, const struct node *section,
+                                     const char *metric_default, unsigned *ret_stage, const char **ret_metric,
+                                     struct fault *fault) {
     const char *stage = NULL;
     enum troupe_error error = node_read_string(node_get(section, "stage"), &stage, fault);
     if (error == TROUPE_OK)
@@ -88,14 +92,16 @@ static enum troupe_error read_metric(struct pipeline *pipeline, const struct nod
         for (unsigned i = 0; i < pipeline->stage_count; i++)
             names[i] = pipeline->stages[i].name;
         const char *nearest = text_nearest(stage, names, pipeline->stage_count);
-        return node_fault(node_get(section, "stage"), fault, TROUPE_INVALID, "there is no stage '%s'%s%s%s", stage,
-                          nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+        return node_fault(node_get(section, "stage"), fault, TROUPE_INVALID, "there is no stage '%s'%s%s%s",
+                          stage, nearest ? "; did you mean '" : "", nearest ? nearest : "",
+                          nearest ? "'?" : "");
     }
     *ret_stage = (unsigned)found;
     return TROUPE_OK;
 }
 
-static enum troupe_error read_objective(struct pipeline *pipeline, const struct node *root, struct fault *fault) {
+static enum troupe_error read_objective(struct pipeline *pipeline, const struct node *root,
+                                        struct fault *fault) {
     static const char *const keys[] = {"stage", "metric", "goal"};
     static const char *const test_keys[] = {"stage", "metric"};
     const struct node *objective = node_get(root, "objective");
@@ -104,7 +110,8 @@ static enum troupe_error read_objective(struct pipeline *pipeline, const struct 
                           "expected `objective: {stage: NAME, metric: NAME, goal: maximise | minimise}`");
     enum troupe_error error = node_check_keys(objective, keys, ARRAY_COUNT(keys), fault);
     if (error == TROUPE_OK)
-        error = read_metric(pipeline, objective, NULL, &pipeline->objective_stage, &pipeline->objective_metric, fault);
+        error = read_metric(pipeline, objective, NULL, &pipeline->objective_stage,
+                            &pipeline->objective_metric, fault);
     if (error != TROUPE_OK)
         return error;
     const char *goal = NULL;
@@ -112,7 +119,8 @@ static enum troupe_error read_objective(struct pipeline *pipeline, const struct 
     if (error != TROUPE_OK)
         return error;
     if (goal == NULL)
-        return node_fault(objective, fault, TROUPE_INVALID, "`goal:` is missing: expected maximise or minimise");
+        return node_fault(objective, fault, TROUPE_INVALID,
+                          "`goal:` is missing: expected maximise or minimise");
     if (strcmp(goal, "maximise") == 0 || strcmp(goal, "maximize") == 0)
         pipeline->maximise = true;
     else if (strcmp(goal, "minimise") != 0 && strcmp(goal, "minimize") != 0)
@@ -126,14 +134,16 @@ static enum troupe_error read_objective(struct pipeline *pipeline, const struct 
         return node_fault(test, fault, TROUPE_INVALID, "expected `test: {stage: NAME, metric: NAME}`");
     error = node_check_keys(test, test_keys, ARRAY_COUNT(test_keys), fault);
     if (error == TROUPE_OK)
-        error = read_metric(pipeline, test, pipeline->objective_metric, &pipeline->test_stage, &pipeline->test_metric,
-                            fault);
+        error = read_metric(pipeline, test, pipeline->objective_metric, &pipeline->test_stage,
+                            &pipeline->test_metric, fault);
     if (error == TROUPE_OK && pipeline->test_stage == pipeline->objective_stage)
-        error = node_fault(test, fault, TROUPE_INVALID, "the test stage must not be the objective's: it would be seen by the search");
+        error = node_fault(test, fault, TROUPE_INVALID,
+                           "the test stage must not be the objective's: it would be seen by the search");
     return error;
 }
 
-static enum troupe_error read_budget(struct pipeline *pipeline, const struct node *root, struct fault *fault) {
+static enum troupe_error read_budget(struct pipeline *pipeline, const struct node *root,
+                                     struct fault *fault) {
     static const char *const keys[] = {"trials", "deadline", "parallel", "failures_max"};
     const struct node *budget = node_get(root, "budget");
     if (budget == NULL || node_kind(budget) != DOCUMENT_MAP)
@@ -152,7 +162,8 @@ static enum troupe_error read_budget(struct pipeline *pipeline, const struct nod
     if (error != TROUPE_OK)
         return error;
     if (node_get(budget, "deadline") != NULL && deadline <= 0)
-        return node_fault(node_get(budget, "deadline"), fault, TROUPE_INVALID, "expected a duration above 0, such as 60s");
+        return node_fault(node_get(budget, "deadline"), fault, TROUPE_INVALID,
+                          "expected a duration above 0, such as 60s");
     if (trials == 0 && deadline == 0)
         return node_fault(budget, fault, TROUPE_INVALID, "expected `trials:` or `deadline:` or both");
     pipeline->trials = (unsigned)trials;
@@ -162,14 +173,16 @@ static enum troupe_error read_budget(struct pipeline *pipeline, const struct nod
     return TROUPE_OK;
 }
 
-static enum troupe_error read_optimizer(struct pipeline *pipeline, const struct node *root, struct fault *fault) {
+static enum troupe_error read_optimizer(struct pipeline *pipeline, const struct node *root,
+                                        struct fault *fault) {
     static const char *const keys[] = {"sampler", "seed", "deterministic", "startup"};
     const struct node *optimizer = node_get(root, "optimizer");
     const char *sampler = "auto";
     int64_t seed = 1, deterministic = 0, startup = 0;
     if (optimizer != NULL) {
         if (node_kind(optimizer) != DOCUMENT_MAP)
-            return node_fault(optimizer, fault, TROUPE_INVALID, "expected `optimizer: {sampler: auto, seed: 1}`, found %s",
+            return node_fault(optimizer, fault, TROUPE_INVALID,
+                              "expected `optimizer: {sampler: auto, seed: 1}`, found %s",
                               node_kind_name(optimizer));
         enum troupe_error error = node_check_keys(optimizer, keys, ARRAY_COUNT(keys), fault);
         if (error == TROUPE_OK)
@@ -177,7 +190,8 @@ static enum troupe_error read_optimizer(struct pipeline *pipeline, const struct 
         if (error == TROUPE_OK)
             error = node_read_int(node_get(optimizer, "seed"), 0, INT64_MAX, &seed, fault);
         if (error == TROUPE_OK)
-            error = node_read_int(node_get(optimizer, "deterministic"), 0, PIPELINE_PARALLEL_MAX, &deterministic, fault);
+            error = node_read_int(node_get(optimizer, "deterministic"), 0, PIPELINE_PARALLEL_MAX,
+                                  &deterministic, fault);
         if (error == TROUPE_OK)
             error = node_read_int(node_get(optimizer, "startup"), 0, 10000, &startup, fault);
         if (error != TROUPE_OK)
@@ -196,23 +210,27 @@ static enum troupe_error read_optimizer(struct pipeline *pipeline, const struct 
 }
 
 static enum troupe_error read_all(struct pipeline *pipeline, struct fault *fault) {
-    static const char *const keys[] = {"name", "data", "space", "constraints", "agents", "stages",
-                                       "objective", "test", "resources", "budget", "optimizer"};
+    static const char *const keys[] = {"name",      "data", "space",     "constraints", "agents",   "stages",
+                                       "objective", "test", "resources", "budget",      "optimizer"};
     const struct node *root = document_root(pipeline->document);
     if (node_kind(root) != DOCUMENT_MAP)
-        return node_fault(root, fault, TROUPE_INVALID, "expected a pipeline: a map with name, space, agents, stages, objective and budget, found %s",
-                          node_kind_name(root));
+        return node_fault(
+            root, fault, TROUPE_INVALID,
+            "expected a pipeline: a map with name, space, agents, stages, objective and budget, found %s",
+            node_kind_name(root));
     enum troupe_error error = node_check_keys(root, keys, ARRAY_COUNT(keys), fault);
     pipeline->name = "pipeline";
     if (error == TROUPE_OK)
         error = node_read_string(node_get(root, "name"), &pipeline->name, fault);
-    if (error == TROUPE_OK && node_get(root, "data") != NULL && node_kind(node_get(root, "data")) != DOCUMENT_MAP)
+    if (error == TROUPE_OK && node_get(root, "data") != NULL &&
+        node_kind(node_get(root, "data")) != DOCUMENT_MAP)
         error = node_fault(node_get(root, "data"), fault, TROUPE_INVALID, "expected a map, found %s",
                            node_kind_name(node_get(root, "data")));
     if (error == TROUPE_OK && node_get(root, "space") == NULL)
         error = node_fault(root, fault, TROUPE_INVALID, "`space:` is missing: the variables to choose from");
     if (error == TROUPE_OK)
-        error = space_compile(node_get(root, "space"), node_get(root, "constraints"), &pipeline->space, fault);
+        error =
+            space_compile(node_get(root, "space"), node_get(root, "constraints"), &pipeline->space, fault);
     if (error == TROUPE_OK)
         error = definition_resources(pipeline, node_get(root, "resources"), &pipeline->resources, fault);
     if (error == TROUPE_OK)
@@ -238,11 +256,13 @@ static enum troupe_error read_all(struct pipeline *pipeline, struct fault *fault
     return space_draw(pipeline->space, &random, 0, probe, fault);
 }
 
-static enum troupe_error apply_sets(struct pipeline *pipeline, const char *const *sets, size_t count, struct fault *fault) {
+static enum troupe_error apply_sets(struct pipeline *pipeline, const char *const *sets, size_t count,
+                                    struct fault *fault) {
     for (size_t i = 0; i < count; i++) {
         const char *equals = strchr(sets[i], '=');
         if (equals == NULL || equals == sets[i])
-            return fault_set(fault, TROUPE_USAGE, "--set", "expected PATH=VALUE, such as budget.trials=20, found '%s'", sets[i]);
+            return fault_set(fault, TROUPE_USAGE, "--set",
+                             "expected PATH=VALUE, such as budget.trials=20, found '%s'", sets[i]);
         char *path = arena_copy(&pipeline->arena, sets[i], (size_t)(equals - sets[i]));
         if (path == NULL)
             return fault_set(fault, TROUPE_NOMEM, "--set", "out of memory");
@@ -257,8 +277,8 @@ static enum troupe_error apply_sets(struct pipeline *pipeline, const char *const
 }
 
 enum troupe_error pipeline_parse(struct env *env, struct account *account, const char *text, size_t length,
-                                 const char *source, const char *directory, const char *const *sets, size_t set_count,
-                                 struct pipeline **ret_pipeline, struct fault *fault) {
+                                 const char *source, const char *directory, const char *const *sets,
+                                 size_t set_count, struct pipeline **ret_pipeline, struct fault *fault) {
     struct pipeline *pipeline = memory_alloc(account, sizeof *pipeline);
     if (pipeline == NULL)
         return fault_set(fault, TROUPE_NOMEM, source, "out of memory reading the pipeline");
@@ -287,8 +307,9 @@ enum troupe_error pipeline_parse(struct env *env, struct account *account, const
     return TROUPE_OK;
 }
 
-enum troupe_error pipeline_load(struct env *env, struct account *account, const char *path, const char *const *sets,
-                                size_t set_count, struct pipeline **ret_pipeline, struct fault *fault) {
+enum troupe_error pipeline_load(struct env *env, struct account *account, const char *path,
+                                const char *const *sets, size_t set_count, struct pipeline **ret_pipeline,
+                                struct fault *fault) {
     struct buffer text;
     buffer_init(&text, account, 16 << 20);
     enum troupe_error error = env_read_file(env, path, &text, fault);
@@ -302,8 +323,8 @@ enum troupe_error pipeline_load(struct env *env, struct account *account, const 
             buffer_append(&directory, path, slash == path ? 1 : (size_t)(slash - path));
         error = buffer_ok(&directory);
         if (error == TROUPE_OK)
-            error = pipeline_parse(env, account, buffer_string(&text), text.length, path, buffer_string(&directory),
-                                   sets, set_count, ret_pipeline, fault);
+            error = pipeline_parse(env, account, buffer_string(&text), text.length, path,
+                                   buffer_string(&directory), sets, set_count, ret_pipeline, fault);
         else
             fault_set(fault, error, path, "out of memory reading the pipeline");
         buffer_free(&directory);

@@ -3,12 +3,13 @@
 
 #include <string.h>
 
-static enum troupe_error read_environment(struct pipeline *pipeline, const struct node *map, struct pipeline_agent *agent,
-                                          struct fault *fault) {
+static enum troupe_error read_environment(struct pipeline *pipeline, const struct node *map,
+                                          struct pipeline_agent *agent, struct fault *fault) {
     if (map == NULL)
         return TROUPE_OK;
     if (node_kind(map) != DOCUMENT_MAP)
-        return node_fault(map, fault, TROUPE_INVALID, "expected a map of names to texts, found %s", node_kind_name(map));
+        return node_fault(map, fault, TROUPE_INVALID, "expected a map of names to texts, found %s",
+                          node_kind_name(map));
     const char **pairs = ARENA_ARRAY(&pipeline->arena, const char *, node_count(map) + 1);
     if (pairs == NULL)
         return fault_set(fault, TROUPE_NOMEM, pipeline->source, "out of memory");
@@ -18,8 +19,8 @@ static enum troupe_error read_environment(struct pipeline *pipeline, const struc
             return node_fault(node_at(map, i), fault, TROUPE_INVALID, "expected a text, found %s",
                               node_kind_name(node_at(map, i)));
         if (strchr(node_key_at(map, i), '=') != NULL || node_key_at(map, i)[0] == '\0')
-            return node_fault(node_at(map, i), fault, TROUPE_INVALID, "'%s' is no name of an environment variable",
-                              node_key_at(map, i));
+            return node_fault(node_at(map, i), fault, TROUPE_INVALID,
+                              "'%s' is no name of an environment variable", node_key_at(map, i));
         pairs[i] = arena_format(&pipeline->arena, "%s=%s", node_key_at(map, i), value);
         if (pairs[i] == NULL)
             return fault_set(fault, TROUPE_NOMEM, pipeline->source, "out of memory");
@@ -28,13 +29,16 @@ static enum troupe_error read_environment(struct pipeline *pipeline, const struc
     return TROUPE_OK;
 }
 
-static enum troupe_error read_program(struct pipeline *pipeline, const struct node *node, struct pipeline_agent *agent,
-                                      struct fault *fault) {
-    const struct node *command = node_get(node, "command"), *once = node_get(node, "once"), *native = node_get(node, "native");
+static enum troupe_error read_program(struct pipeline *pipeline, const struct node *node,
+                                      struct pipeline_agent *agent, struct fault *fault) {
+    const struct node *command = node_get(node, "command"), *once = node_get(node, "once"),
+                      *native = node_get(node, "native");
     if ((command != NULL) + (once != NULL) + (native != NULL) != 1)
-        return node_fault(node, fault, TROUPE_INVALID,
-                          "agent '%s': expected exactly one of `command: [PROGRAM, ...]` (speaks the worker protocol), "
-                          "`once: [PROGRAM, ...]` (runs once per task) and `native: PLUGIN`", agent->name);
+        return node_fault(
+            node, fault, TROUPE_INVALID,
+            "agent '%s': expected exactly one of `command: [PROGRAM, ...]` (speaks the worker protocol), "
+            "`once: [PROGRAM, ...]` (runs once per task) and `native: PLUGIN`",
+            agent->name);
     agent->isolate = true;
     enum troupe_error error;
     if (native != NULL) {
@@ -44,22 +48,28 @@ static enum troupe_error read_program(struct pipeline *pipeline, const struct no
             error = node_read_bool(node_get(node, "isolate"), &agent->isolate, fault);
     } else {
         agent->kind = command != NULL ? PIPELINE_AGENT_COMMAND : PIPELINE_AGENT_ONCE;
-        error = definition_words(pipeline, command != NULL ? command : once, "words of a command", &agent->argv, NULL, fault);
+        error = definition_words(pipeline, command != NULL ? command : once, "words of a command",
+                                 &agent->argv, NULL, fault);
         if (error == TROUPE_OK && node_get(node, "isolate") != NULL)
-            error = node_fault(node_get(node, "isolate"), fault, TROUPE_INVALID, "only a native agent has `isolate:`");
+            error = node_fault(node_get(node, "isolate"), fault, TROUPE_INVALID,
+                               "only a native agent has `isolate:`");
     }
     if (error == TROUPE_OK && agent->kind == PIPELINE_AGENT_ONCE) {
-        error = definition_words(pipeline, node_get(node, "metrics"), "metric names", &agent->metrics, NULL, fault);
+        error = definition_words(pipeline, node_get(node, "metrics"), "metric names", &agent->metrics, NULL,
+                                 fault);
         if (error == TROUPE_OK && agent->metrics == NULL)
-            error = node_fault(node, fault, TROUPE_INVALID, "agent '%s': `once:` needs `metrics: [NAME, ...]` to look for in the output", agent->name);
+            error = node_fault(node, fault, TROUPE_INVALID,
+                               "agent '%s': `once:` needs `metrics: [NAME, ...]` to look for in the output",
+                               agent->name);
     } else if (error == TROUPE_OK && node_get(node, "metrics") != NULL) {
-        error = node_fault(node_get(node, "metrics"), fault, TROUPE_INVALID, "only a `once:` agent has `metrics:`");
+        error = node_fault(node_get(node, "metrics"), fault, TROUPE_INVALID,
+                           "only a `once:` agent has `metrics:`");
     }
     return error;
 }
 
-static enum troupe_error read_capabilities(struct pipeline *pipeline, const struct node *node, struct pipeline_agent *agent,
-                                           struct fault *fault) {
+static enum troupe_error read_capabilities(struct pipeline *pipeline, const struct node *node,
+                                           struct pipeline_agent *agent, struct fault *fault) {
     const struct node *list = node_get(node, "capabilities");
     const char *const *words = NULL;
     unsigned count = 0;
@@ -77,7 +87,8 @@ static enum troupe_error read_capabilities(struct pipeline *pipeline, const stru
     for (unsigned i = 0; i < count; i++) {
         unsigned bit;
         if (capability_intern(&pipeline->capabilities, words[i], &bit) != TROUPE_OK)
-            return node_fault(list, fault, TROUPE_LIMIT, "more than %d capabilities in one pipeline", CAPABILITIES_MAX);
+            return node_fault(list, fault, TROUPE_LIMIT, "more than %d capabilities in one pipeline",
+                              CAPABILITIES_MAX);
         capability_set_add(&agent->capabilities, bit);
     }
     agent->capability_names = (const char **)(uintptr_t)words;
@@ -85,13 +96,14 @@ static enum troupe_error read_capabilities(struct pipeline *pipeline, const stru
     return TROUPE_OK;
 }
 
-static enum troupe_error read_options(struct pipeline *pipeline, const struct node *options, struct pipeline_agent *agent,
-                                      struct fault *fault) {
+static enum troupe_error read_options(struct pipeline *pipeline, const struct node *options,
+                                      struct pipeline_agent *agent, struct fault *fault) {
     agent->options_json = "{}";
     if (options == NULL)
         return TROUPE_OK;
     if (node_kind(options) != DOCUMENT_MAP)
-        return node_fault(options, fault, TROUPE_INVALID, "expected a map, found %s", node_kind_name(options));
+        return node_fault(options, fault, TROUPE_INVALID, "expected a map, found %s",
+                          node_kind_name(options));
     struct buffer text;
     struct json json;
     buffer_init(&text, pipeline->account, 64 << 10);
@@ -106,12 +118,14 @@ static enum troupe_error read_options(struct pipeline *pipeline, const struct no
     return TROUPE_OK;
 }
 
-static enum troupe_error read_agent(struct pipeline *pipeline, const struct node *node, struct pipeline_agent *agent,
-                                    struct fault *fault) {
-    static const char *const keys[] = {"command", "once", "native", "metrics", "isolate", "instances", "batch_max", "window",
-                                       "capabilities", "env", "resources", "timeout", "options"};
+static enum troupe_error read_agent(struct pipeline *pipeline, const struct node *node,
+                                    struct pipeline_agent *agent, struct fault *fault) {
+    static const char *const keys[] = {"command",   "once",      "native", "metrics",      "isolate",
+                                       "instances", "batch_max", "window", "capabilities", "env",
+                                       "resources", "timeout",   "options"};
     if (node_kind(node) != DOCUMENT_MAP)
-        return node_fault(node, fault, TROUPE_INVALID, "expected a map such as {command: [python3, worker.py], instances: 2}, found %s",
+        return node_fault(node, fault, TROUPE_INVALID,
+                          "expected a map such as {command: [python3, worker.py], instances: 2}, found %s",
                           node_kind_name(node));
     int64_t instances = 1, batch_max = 1, window = 1, timeout = 0;
     enum troupe_error error = node_check_keys(node, keys, ARRAY_COUNT(keys), fault);
@@ -142,12 +156,14 @@ static enum troupe_error read_agent(struct pipeline *pipeline, const struct node
     return error;
 }
 
-enum troupe_error definition_agents(struct pipeline *pipeline, const struct node *agents, struct fault *fault) {
+enum troupe_error definition_agents(struct pipeline *pipeline, const struct node *agents,
+                                    struct fault *fault) {
     if (agents == NULL || node_kind(agents) != DOCUMENT_MAP || node_count(agents) == 0)
         return node_fault(agents ? agents : document_root(pipeline->document), fault, TROUPE_INVALID,
                           "expected `agents:`, a map of at least one agent");
     if (node_count(agents) > PIPELINE_AGENTS_MAX)
-        return node_fault(agents, fault, TROUPE_LIMIT, "%zu agents, at most %d", node_count(agents), PIPELINE_AGENTS_MAX);
+        return node_fault(agents, fault, TROUPE_LIMIT, "%zu agents, at most %d", node_count(agents),
+                          PIPELINE_AGENTS_MAX);
     unsigned total = 0;
     for (size_t i = 0; i < node_count(agents); i++) {
         struct pipeline_agent *agent = &pipeline->agents[i];
@@ -160,7 +176,8 @@ enum troupe_error definition_agents(struct pipeline *pipeline, const struct node
             return error;
         total += agent->instances;
         if (total > PIPELINE_INSTANCES_MAX)
-            return node_fault(agent->node, fault, TROUPE_LIMIT, "more than %d agent instances in all", PIPELINE_INSTANCES_MAX);
+            return node_fault(agent->node, fault, TROUPE_LIMIT, "more than %d agent instances in all",
+                              PIPELINE_INSTANCES_MAX);
         pipeline->agent_count++;
     }
     return TROUPE_OK;

@@ -4,13 +4,14 @@
 #include <stdio.h>
 #include <string.h>
 
-static enum troupe_error read_uses(struct pipeline *pipeline, const struct node *list, struct pipeline_stage *stage,
-                                   struct fault *fault) {
+static enum troupe_error read_uses(struct pipeline *pipeline, const struct node *list,
+                                   struct pipeline_stage *stage, struct fault *fault) {
     stage->uses_all = list == NULL;
     if (list == NULL)
         return TROUPE_OK;
     if (node_kind(list) != DOCUMENT_LIST)
-        return node_fault(list, fault, TROUPE_INVALID, "expected a list of variables, found %s", node_kind_name(list));
+        return node_fault(list, fault, TROUPE_INVALID, "expected a list of variables, found %s",
+                          node_kind_name(list));
     for (size_t i = 0; i < node_count(list); i++) {
         const char *name = node_text(node_at(list, i));
         int index = name != NULL ? space_find(pipeline->space, name) : -1;
@@ -18,21 +19,24 @@ static enum troupe_error read_uses(struct pipeline *pipeline, const struct node 
             const char *names[SPACE_VARIABLES_MAX];
             for (unsigned k = 0; k < space_count(pipeline->space); k++)
                 names[k] = space_variable(pipeline->space, k)->name;
-            const char *nearest = name != NULL ? text_nearest(name, names, space_count(pipeline->space)) : NULL;
+            const char *nearest =
+                name != NULL ? text_nearest(name, names, space_count(pipeline->space)) : NULL;
             return node_fault(node_at(list, i), fault, TROUPE_INVALID, "the space has no variable '%s'%s%s%s",
-                              name != NULL ? name : "", nearest ? "; did you mean '" : "", nearest ? nearest : "",
-                              nearest ? "'?" : "");
+                              name != NULL ? name : "", nearest ? "; did you mean '" : "",
+                              nearest ? nearest : "", nearest ? "'?" : "");
         }
         stage->uses[index] = true;
     }
     return TROUPE_OK;
 }
 
-static enum troupe_error read_stage(struct pipeline *pipeline, const struct node *node, struct pipeline_stage *stage,
-                                    struct fault *fault) {
-    static const char *const keys[] = {"capability", "needs", "uses", "timeout", "resources", "retries", "cache", "version"};
+static enum troupe_error read_stage(struct pipeline *pipeline, const struct node *node,
+                                    struct pipeline_stage *stage, struct fault *fault) {
+    static const char *const keys[] = {"capability", "needs",   "uses",  "timeout",
+                                       "resources",  "retries", "cache", "version"};
     if (node_kind(node) != DOCUMENT_MAP)
-        return node_fault(node, fault, TROUPE_INVALID, "expected a map such as {capability: train, needs: [prepare]}, found %s",
+        return node_fault(node, fault, TROUPE_INVALID,
+                          "expected a map such as {capability: train, needs: [prepare]}, found %s",
                           node_kind_name(node));
     int64_t timeout = 0, retries = 2;
     const char *capability = stage->name;
@@ -54,7 +58,8 @@ static enum troupe_error read_stage(struct pipeline *pipeline, const struct node
     if (error == TROUPE_OK && node_get(node, "version") != NULL) {
         stage->version = node_text(node_get(node, "version"));
         if (stage->version == NULL)
-            error = node_fault(node_get(node, "version"), fault, TROUPE_INVALID, "expected a text or a number");
+            error =
+                node_fault(node_get(node, "version"), fault, TROUPE_INVALID, "expected a text or a number");
     }
     if (error == TROUPE_OK)
         error = definition_resources(pipeline, node_get(node, "resources"), &stage->resources, fault);
@@ -62,10 +67,12 @@ static enum troupe_error read_stage(struct pipeline *pipeline, const struct node
         return error;
     int bit = capability_find(&pipeline->capabilities, capability);
     if (bit < 0) {
-        const char *nearest = text_nearest(capability, pipeline->capabilities.names, pipeline->capabilities.count);
-        return node_fault(node_get(node, "capability") ? node_get(node, "capability") : node, fault, TROUPE_NO_AGENT,
-                          "no agent has the capability '%s' that stage '%s' needs%s%s%s", capability, stage->name,
-                          nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+        const char *nearest =
+            text_nearest(capability, pipeline->capabilities.names, pipeline->capabilities.count);
+        return node_fault(node_get(node, "capability") ? node_get(node, "capability") : node, fault,
+                          TROUPE_NO_AGENT, "no agent has the capability '%s' that stage '%s' needs%s%s%s",
+                          capability, stage->name, nearest ? "; did you mean '" : "", nearest ? nearest : "",
+                          nearest ? "'?" : "");
     }
     stage->capability = (unsigned)bit;
     stage->timeout_ns = (uint64_t)timeout;
@@ -73,12 +80,14 @@ static enum troupe_error read_stage(struct pipeline *pipeline, const struct node
     return TROUPE_OK;
 }
 
-static enum troupe_error read_needs(struct pipeline *pipeline, struct pipeline_stage *stage, struct fault *fault) {
+static enum troupe_error read_needs(struct pipeline *pipeline, struct pipeline_stage *stage,
+                                    struct fault *fault) {
     const struct node *needs = node_get(stage->node, "needs");
     if (needs == NULL)
         return TROUPE_OK;
     if (node_kind(needs) != DOCUMENT_LIST)
-        return node_fault(needs, fault, TROUPE_INVALID, "expected a list of stages, found %s", node_kind_name(needs));
+        return node_fault(needs, fault, TROUPE_INVALID, "expected a list of stages, found %s",
+                          node_kind_name(needs));
     for (size_t i = 0; i < node_count(needs); i++) {
         const char *name = node_text(node_at(needs, i));
         int found = name != NULL ? pipeline_stage_find(pipeline, name) : -1;
@@ -87,8 +96,9 @@ static enum troupe_error read_needs(struct pipeline *pipeline, struct pipeline_s
             for (unsigned k = 0; k < pipeline->stage_count; k++)
                 names[k] = pipeline->stages[k].name;
             const char *nearest = name != NULL ? text_nearest(name, names, pipeline->stage_count) : NULL;
-            return node_fault(node_at(needs, i), fault, TROUPE_INVALID, "stage '%s' needs '%s', which is not a stage%s%s%s",
-                              stage->name, name != NULL ? name : "", nearest ? "; did you mean '" : "",
+            return node_fault(node_at(needs, i), fault, TROUPE_INVALID,
+                              "stage '%s' needs '%s', which is not a stage%s%s%s", stage->name,
+                              name != NULL ? name : "", nearest ? "; did you mean '" : "",
                               nearest ? nearest : "", nearest ? "'?" : "");
         }
         stage->needs |= 1u << found;
@@ -96,12 +106,14 @@ static enum troupe_error read_needs(struct pipeline *pipeline, struct pipeline_s
     return TROUPE_OK;
 }
 
-enum troupe_error definition_stages(struct pipeline *pipeline, const struct node *stages, struct fault *fault) {
+enum troupe_error definition_stages(struct pipeline *pipeline, const struct node *stages,
+                                    struct fault *fault) {
     if (stages == NULL || node_kind(stages) != DOCUMENT_MAP || node_count(stages) == 0)
         return node_fault(stages ? stages : document_root(pipeline->document), fault, TROUPE_INVALID,
                           "expected `stages:`, a map of at least one stage");
     if (node_count(stages) > PIPELINE_STAGES_MAX)
-        return node_fault(stages, fault, TROUPE_LIMIT, "%zu stages, at most %d", node_count(stages), PIPELINE_STAGES_MAX);
+        return node_fault(stages, fault, TROUPE_LIMIT, "%zu stages, at most %d", node_count(stages),
+                          PIPELINE_STAGES_MAX);
     for (size_t i = 0; i < node_count(stages); i++) {
         struct pipeline_stage *stage = &pipeline->stages[i];
         stage->name = node_key_at(stages, i);
@@ -134,7 +146,8 @@ static enum troupe_error cycle_fault(struct pipeline *pipeline, uint32_t left, s
         at = (unsigned)__builtin_ctz(pipeline->stages[at].needs & left);
     } while (at != start && length < sizeof path - 80);
     snprintf(path + length, sizeof path - length, "%s", pipeline->stages[start].name);
-    return node_fault(pipeline->stages[start].node, fault, TROUPE_INVALID, "stages need each other in a cycle: %s", path);
+    return node_fault(pipeline->stages[start].node, fault, TROUPE_INVALID,
+                      "stages need each other in a cycle: %s", path);
 }
 
 static enum troupe_error order_stages(struct pipeline *pipeline, struct fault *fault) {
@@ -160,20 +173,22 @@ static enum troupe_error check_resources(struct pipeline *pipeline, struct fault
         for (unsigned r = 0; r < pipeline->resource_names.count; r++) {
             int64_t held = agent->resources.amount[r] * (int64_t)agent->instances;
             if (held > pipeline->resources_free.amount[r])
-                return node_fault(agent->node, fault, TROUPE_UNSATISFIABLE,
-                                  "%u instances of agent '%s' hold %lld of '%s', but `resources:` has %lld left",
-                                  agent->instances, agent->name, (long long)held, pipeline->resource_names.names[r],
-                                  (long long)pipeline->resources_free.amount[r]);
+                return node_fault(
+                    agent->node, fault, TROUPE_UNSATISFIABLE,
+                    "%u instances of agent '%s' hold %lld of '%s', but `resources:` has %lld left",
+                    agent->instances, agent->name, (long long)held, pipeline->resource_names.names[r],
+                    (long long)pipeline->resources_free.amount[r]);
             pipeline->resources_free.amount[r] -= held;
         }
     }
     for (unsigned s = 0; s < pipeline->stage_count; s++)
         for (unsigned r = 0; r < pipeline->resource_names.count; r++)
             if (pipeline->stages[s].resources.amount[r] > pipeline->resources_free.amount[r])
-                return node_fault(pipeline->stages[s].node, fault, TROUPE_UNSATISFIABLE,
-                                  "stage '%s' needs %lld of '%s', but `resources:` leaves %lld", pipeline->stages[s].name,
-                                  (long long)pipeline->stages[s].resources.amount[r], pipeline->resource_names.names[r],
-                                  (long long)pipeline->resources_free.amount[r]);
+                return node_fault(
+                    pipeline->stages[s].node, fault, TROUPE_UNSATISFIABLE,
+                    "stage '%s' needs %lld of '%s', but `resources:` leaves %lld", pipeline->stages[s].name,
+                    (long long)pipeline->stages[s].resources.amount[r], pipeline->resource_names.names[r],
+                    (long long)pipeline->resources_free.amount[r]);
     return TROUPE_OK;
 }
 
@@ -183,7 +198,8 @@ enum troupe_error definition_graph(struct pipeline *pipeline, struct fault *faul
         error = check_resources(pipeline, fault);
     if (error != TROUPE_OK)
         return error;
-    /* A trial is what the objective needs; the test is what it needs beyond that. Anything else would never run. */
+    /* A trial is what the objective needs; the test is what it needs beyond that. Anything else would never
+     * run. */
     uint32_t trial = 1u << pipeline->objective_stage, test = 0;
     if (pipeline->test_stage < pipeline->stage_count)
         test = 1u << pipeline->test_stage;
@@ -195,9 +211,10 @@ enum troupe_error definition_graph(struct pipeline *pipeline, struct fault *faul
             test |= pipeline->stages[i].needs;
     }
     if (pipeline->test_stage < pipeline->stage_count && (trial & (1u << pipeline->test_stage)))
-        return node_fault(pipeline->stages[pipeline->test_stage].node, fault, TROUPE_INVALID,
-                          "the test stage '%s' is needed by the objective: held-out results would be seen by the search",
-                          pipeline->stages[pipeline->test_stage].name);
+        return node_fault(
+            pipeline->stages[pipeline->test_stage].node, fault, TROUPE_INVALID,
+            "the test stage '%s' is needed by the objective: held-out results would be seen by the search",
+            pipeline->stages[pipeline->test_stage].name);
     for (unsigned i = 0; i < pipeline->stage_count; i++) {
         pipeline->stages[i].in_trial = (trial & (1u << i)) != 0;
         if (!((trial | test) & (1u << i)))

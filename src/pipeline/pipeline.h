@@ -1,12 +1,12 @@
-/* pipeline: what a user asks for, and the engine that does it: definition, stage graph, run, trial log, artifacts,
- * stage reuse, response.
+/* pipeline: what a user asks for, and the engine that does it: definition, stage graph, run, trial log,
+ * artifacts, stage reuse, response.
  *
  * Job:     pipeline_load reads and checks a definition; run_execute carries it out as one run in `runs/ID/`.
- * Threads: loading: any thread, before the runtime. run_execute blocks the calling thread (it becomes worker 0);
- *          observer calls come from the engine's turns, one at a time.
- * Memory:  a pipeline owns one arena and its document; everything hanging from it lives until pipeline_free.
- * Failure: INVALID and its kin name file:line:column, path and what was expected; a run that fails is still
- *          committed as far as it came and can be resumed. */
+ * Threads: loading: any thread, before the runtime. run_execute blocks the calling thread (it becomes worker
+ * 0); observer calls come from the engine's turns, one at a time. Memory:  a pipeline owns one arena and its
+ * document; everything hanging from it lives until pipeline_free. Failure: INVALID and its kin name
+ * file:line:column, path and what was expected; a run that fails is still committed as far as it came and can
+ * be resumed. */
 #ifndef PIPELINE_PIPELINE_H
 #define PIPELINE_PIPELINE_H
 
@@ -26,8 +26,8 @@ struct pipeline_agent {
     const char *name;
     const struct node *node; /* for messages */
     enum pipeline_agent_kind kind;
-    const char *const *argv; /* COMMAND, ONCE: NULL-terminated */
-    const char *native;      /* NATIVE: as written; the plugin's path after pipeline_resolve */
+    const char *const *argv;    /* COMMAND, ONCE: NULL-terminated */
+    const char *native;         /* NATIVE: as written; the plugin's path after pipeline_resolve */
     const char *const *metrics; /* ONCE: what to look for in the output; NULL-terminated */
     bool isolate;
     unsigned instances, batch_max, window;
@@ -45,14 +45,14 @@ struct pipeline_stage {
     const char *name;
     const struct node *node;
     unsigned capability;
-    uint32_t needs;          /* bits of stages */
-    bool uses_all;           /* variables: all that are active */
+    uint32_t needs; /* bits of stages */
+    bool uses_all;  /* variables: all that are active */
     bool uses[SPACE_VARIABLES_MAX];
     uint64_t timeout_ns;
     struct resources resources;
     unsigned retries;
-    bool cache;              /* results may be reused */
-    bool in_trial;           /* false: only for `test` (and what only it needs) */
+    bool cache;    /* results may be reused */
+    bool in_trial; /* false: only for `test` (and what only it needs) */
     const char *version;
 };
 
@@ -74,9 +74,9 @@ struct pipeline {
     unsigned objective_stage, test_stage;       /* test_stage: stage_count when there is none */
     const char *objective_metric, *test_metric;
     bool maximise;
-    unsigned trials;      /* 0: until the deadline or the space is exhausted */
-    uint64_t deadline_ns; /* running time; 0: none */
-    unsigned parallel;    /* trials in flight; 0: as many as there are instances */
+    unsigned trials;       /* 0: until the deadline or the space is exhausted */
+    uint64_t deadline_ns;  /* running time; 0: none */
+    unsigned parallel;     /* trials in flight; 0: as many as there are instances */
     unsigned failures_max; /* trials that may fail before the first success */
     struct study_options study;
     const char *data_json; /* the data section, file names absolute */
@@ -85,12 +85,13 @@ struct pipeline {
 
 /* `sets`: "budget.trials=20" and the like, applied in order. */
 MUST_CHECK enum troupe_error pipeline_load(struct env *env, struct account *account, const char *path,
-                                           const char *const *sets, size_t set_count, struct pipeline **ret_pipeline,
-                                           struct fault *fault);
+                                           const char *const *sets, size_t set_count,
+                                           struct pipeline **ret_pipeline, struct fault *fault);
 /* From a definition in memory (JSON or YAML); `directory` is where its files are. */
-MUST_CHECK enum troupe_error pipeline_parse(struct env *env, struct account *account, const char *text, size_t length,
-                                            const char *source, const char *directory, const char *const *sets,
-                                            size_t set_count, struct pipeline **ret_pipeline, struct fault *fault);
+MUST_CHECK enum troupe_error pipeline_parse(struct env *env, struct account *account, const char *text,
+                                            size_t length, const char *source, const char *directory,
+                                            const char *const *sets, size_t set_count,
+                                            struct pipeline **ret_pipeline, struct fault *fault);
 void pipeline_free(struct pipeline *pipeline);
 /* Finds plugins and scripts, hashes programs and data; NOT_FOUND names the file and where it was looked for.
  * plugin_directories: NULL-terminated, tried after the pipeline's own. */
@@ -106,16 +107,16 @@ struct pipeline_command {
     size_t constraint_count;
     const char *metric;
     bool minimise;
-    unsigned trials, jobs; /* jobs: 0: one per core */
+    unsigned trials, jobs;          /* jobs: 0: one per core */
     const char *deadline, *timeout; /* "60s"; NULL: none */
     const char *name;
     uint64_t seed;
     const char *const *argv; /* NULL-terminated */
 };
 MUST_CHECK enum troupe_error pipeline_from_command(struct env *env, struct account *account,
-                                                   const struct pipeline_command *command, const char *const *sets,
-                                                   size_t set_count, struct pipeline **ret_pipeline,
-                                                   struct fault *fault);
+                                                   const struct pipeline_command *command,
+                                                   const char *const *sets, size_t set_count,
+                                                   struct pipeline **ret_pipeline, struct fault *fault);
 
 /* ---- a run ---- */
 enum run_state { RUN_RUNNING, RUN_FINISHED, RUN_DEADLINE, RUN_STOPPED, RUN_FAILED };
@@ -130,9 +131,9 @@ struct run_progress {
     bool has_best, has_baseline;
     unsigned best_trial;
     double best_objective, baseline_objective;
-    unsigned busy, slots;     /* agent instances */
-    uint64_t elapsed_ns;      /* running time, over resumes */
-    uint64_t deadline_in_ns;  /* UINT64_MAX: none */
+    unsigned busy, slots;    /* agent instances */
+    uint64_t elapsed_ns;     /* running time, over resumes */
+    uint64_t deadline_in_ns; /* UINT64_MAX: none */
 };
 enum run_event_kind {
     RUN_EVENT_STARTED,
@@ -148,7 +149,7 @@ struct run_event {
     unsigned trial;
     enum trial_state state;
     double objective;
-    uint64_t wall_ns;  /* of the trial */
+    uint64_t wall_ns; /* of the trial */
     const struct configuration *configuration;
     const char *text;
     const struct run_progress *progress;
@@ -167,10 +168,11 @@ struct run_options {
     bool no_store;              /* nothing durable: benches */
     struct run_observer observer;
     unsigned workers;
-    uint64_t stop_grace_ns;      /* 0: 5 s */
-    uint64_t artifacts_bytes_max; /* 0: 4 GiB */
-    size_t worker_line_max;      /* 0: 1 MiB */
-    const char *const *rerun;    /* the command line that starts this run again, NULL-terminated; may be NULL */
+    uint64_t stop_grace_ns;                    /* 0: 5 s */
+    uint64_t artifacts_bytes_max;              /* 0: 4 GiB */
+    size_t worker_line_max;                    /* 0: 1 MiB */
+    const struct configuration *configuration; /* evaluate this one and nothing else; NULL: search */
+    const char *const *rerun; /* the command line that starts this run again, NULL-terminated; may be NULL */
 };
 struct run_outcome {
     enum run_state state;
@@ -184,7 +186,8 @@ MUST_CHECK enum troupe_error run_execute(struct env *env, struct account *accoun
                                          struct fault *fault);
 void run_outcome_free(struct run_outcome *outcome);
 /* The pipeline as committed with the run: for --resume. */
-MUST_CHECK enum troupe_error run_load_pipeline(struct env *env, struct account *account, const char *runs_directory,
-                                               const char *run_id, struct pipeline **ret_pipeline, struct fault *fault);
+MUST_CHECK enum troupe_error run_load_pipeline(struct env *env, struct account *account,
+                                               const char *runs_directory, const char *run_id,
+                                               struct pipeline **ret_pipeline, struct fault *fault);
 
 #endif

@@ -1,6 +1,7 @@
-/* resolve: from the words of a definition to files: plugins found, programs and data hashed, so that a stage's reuse
- * key changes when its program or its data does. Before the runtime, on the calling thread. */
+/* resolve: from the words of a definition to files: plugins found, programs and data hashed, so that a
+ * stage's reuse key changes when its program or its data does. Before the runtime, on the calling thread. */
 #include "pipeline/definition.h"
+#include "agent/agent.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -44,7 +45,8 @@ static char *joined(struct pipeline *pipeline, const char *directory, const char
                           : arena_format(&pipeline->arena, "%s/%s", directory, name);
 }
 
-static const char *find_plugin(struct env *env, struct pipeline *pipeline, const char *directory, const char *name) {
+static const char *find_plugin(struct env *env, struct pipeline *pipeline, const char *directory,
+                               const char *name) {
     const char *slash = strrchr(name, '/');
     const char *last = slash != NULL ? slash + 1 : name;
     const char *candidates[2] = {joined(pipeline, directory, name), NULL};
@@ -56,22 +58,25 @@ static const char *find_plugin(struct env *env, struct pipeline *pipeline, const
     return NULL;
 }
 
-static enum troupe_error resolve_native(struct env *env, struct pipeline *pipeline, struct pipeline_agent *agent,
-                                        const char *const *directories, struct fault *fault) {
+static enum troupe_error resolve_native(struct env *env, struct pipeline *pipeline,
+                                        struct pipeline_agent *agent, const char *const *directories,
+                                        struct fault *fault) {
     const char *found = find_plugin(env, pipeline, pipeline->directory, agent->native);
-    for (const char *const *directory = directories; found == NULL && directory != NULL && *directory != NULL; directory++)
+    for (const char *const *directory = directories; found == NULL && directory != NULL && *directory != NULL;
+         directory++)
         found = find_plugin(env, pipeline, *directory, agent->native);
     if (found == NULL)
         return node_fault(agent->node, fault, TROUPE_NOT_FOUND,
-                          "agent '%s': no plugin '%s' beside the pipeline (%s) nor in %s%s", agent->name, agent->native,
-                          pipeline->directory, directories != NULL && *directories != NULL ? *directories : "a plugin directory",
+                          "agent '%s': no plugin '%s' beside the pipeline (%s) nor in %s%s", agent->name,
+                          agent->native, pipeline->directory,
+                          directories != NULL && *directories != NULL ? *directories : "a plugin directory",
                           "; expected a file of that name or libNAME.so");
     agent->native = found;
     return hash_file(env, pipeline->account, found, &agent->program_hash, fault);
 }
 
-static enum troupe_error resolve_command(struct env *env, struct pipeline *pipeline, struct pipeline_agent *agent,
-                                         struct fault *fault) {
+static enum troupe_error resolve_command(struct env *env, struct pipeline *pipeline,
+                                         struct pipeline_agent *agent, struct fault *fault) {
     for (const char *const *word = agent->argv; *word != NULL; word++) {
         agent->program_hash = hash_bytes(*word, strlen(*word) + 1, agent->program_hash);
         const char *path = joined(pipeline, pipeline->directory, *word);
@@ -90,12 +95,15 @@ static enum troupe_error resolve_command(struct env *env, struct pipeline *pipel
         names[i] = space_variable(pipeline->space, i)->name;
     struct fault word = {0};
     enum troupe_error error = once_check_command(agent->argv, names, space_count(pipeline->space), &word);
-    return error == TROUPE_OK ? error : node_fault(agent->node, fault, error, "agent '%s': %s", agent->name, word.text);
+    return error == TROUPE_OK
+               ? error
+               : node_fault(agent->node, fault, error, "agent '%s': %s", agent->name, word.text);
 }
 
-/* The data section as JSON; texts that name a file beside the pipeline become absolute, and the file is hashed. */
-static enum troupe_error write_data(struct env *env, struct pipeline *pipeline, const struct node *node, struct json *json,
-                                    struct fault *fault) {
+/* The data section as JSON; texts that name a file beside the pipeline become absolute, and the file is
+ * hashed. */
+static enum troupe_error write_data(struct env *env, struct pipeline *pipeline, const struct node *node,
+                                    struct json *json, struct fault *fault) {
     enum troupe_error error = TROUPE_OK;
     switch (node_kind(node)) {
     case DOCUMENT_MAP:
@@ -121,8 +129,11 @@ static enum troupe_error write_data(struct env *env, struct pipeline *pipeline, 
         }
         /* A text with a slash or an ending can only be meant as a file. */
         const char *dot = strrchr(text, '.');
-        if (strchr(text, '/') != NULL || (dot != NULL && dot != text && strlen(dot) >= 2 && strlen(dot) <= 8 && strchr(text, ' ') == NULL && (dot[1] < '0' || dot[1] > '9')))
-            return node_fault(node, fault, TROUPE_NOT_FOUND, "no such data file: %s", path != NULL ? path : text);
+        if (strchr(text, '/') != NULL ||
+            (dot != NULL && dot != text && strlen(dot) >= 2 && strlen(dot) <= 8 &&
+             strchr(text, ' ') == NULL && (dot[1] < '0' || dot[1] > '9')))
+            return node_fault(node, fault, TROUPE_NOT_FOUND, "no such data file: %s",
+                              path != NULL ? path : text);
         json_string(json, text);
         return TROUPE_OK;
     }
@@ -144,7 +155,8 @@ static enum troupe_error resolve_data(struct env *env, struct pipeline *pipeline
     json_init(&json, &text);
     enum troupe_error error = write_data(env, pipeline, data, &json, fault);
     if (error == TROUPE_OK && buffer_ok(&text) != TROUPE_OK)
-        error = node_fault(data, fault, TROUPE_LIMIT, "the data section is larger than 256 KiB; name files instead");
+        error = node_fault(data, fault, TROUPE_LIMIT,
+                           "the data section is larger than 256 KiB; name files instead");
     if (error == TROUPE_OK) {
         pipeline->data_json = arena_copy(&pipeline->arena, buffer_string(&text), text.length);
         pipeline->data_hash = hash_bytes(text.bytes, text.length, pipeline->data_hash);
@@ -155,14 +167,15 @@ static enum troupe_error resolve_data(struct env *env, struct pipeline *pipeline
     return error;
 }
 
-enum troupe_error pipeline_resolve(struct env *env, struct pipeline *pipeline, const char *const *plugin_directories,
-                                   struct fault *fault) {
+enum troupe_error pipeline_resolve(struct env *env, struct pipeline *pipeline,
+                                   const char *const *plugin_directories, struct fault *fault) {
     enum troupe_error error = TROUPE_OK;
     for (unsigned i = 0; i < pipeline->agent_count && error == TROUPE_OK; i++) {
         struct pipeline_agent *agent = &pipeline->agents[i];
         agent->program_hash = hash_bytes(agent->options_json, strlen(agent->options_json), i);
-        error = agent->kind == PIPELINE_AGENT_NATIVE ? resolve_native(env, pipeline, agent, plugin_directories, fault)
-                                                     : resolve_command(env, pipeline, agent, fault);
+        error = agent->kind == PIPELINE_AGENT_NATIVE
+                    ? resolve_native(env, pipeline, agent, plugin_directories, fault)
+                    : resolve_command(env, pipeline, agent, fault);
     }
     return error == TROUPE_OK ? resolve_data(env, pipeline, fault) : error;
 }

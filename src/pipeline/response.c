@@ -1,5 +1,5 @@
-/* response: the answer of a run: the JSON object of `troupe run --json`, committed with the run. Every number in it is
- * one the engine counted; the CLI only prints it. */
+/* response: the answer of a run: the JSON object of `troupe run --json`, committed with the run. Every number
+ * in it is one the engine counted; the CLI only prints it. */
 #include "pipeline/run_internal.h"
 
 #include <stdio.h>

@@ -1,10 +1,10 @@
 /* run_account: where the time went.
  *
- * Per trial: the critical path runs back from the objective's stage through whichever needed stage was done last;
- * a stage is ready in the very turn in which that one is done, so the pieces touch and add up to the trial's wall
- * time exactly: store (asked -> durable) | per stage: coordination, wait for an agent, transfer, execution | store
- * (told -> durable). A stage taken from another trial's execution counts as reuse wait.
- * Per run: instances x wall = executing + waiting for input (trials in flight, nothing to do here) + idle.
+ * Per trial: the critical path runs back from the objective's stage through whichever needed stage was done
+ * last; a stage is ready in the very turn in which that one is done, so the pieces touch and add up to the
+ * trial's wall time exactly: store (asked -> durable) | per stage: coordination, wait for an agent, transfer,
+ * execution | store (told -> durable). A stage taken from another trial's execution counts as reuse wait. Per
+ * run: instances x wall = executing + waiting for input (trials in flight, nothing to do here) + idle.
  * Threads: the engine's turns. No clock is read here: every point was stamped by whoever passed it. */
 #include "pipeline/run_internal.h"
 
@@ -37,15 +37,19 @@ static int last_needed(const struct run *run, const struct trial *trial, unsigne
     return last;
 }
 
-static void account_stage(struct run *run, const struct trial_stage *stage, unsigned index, struct cursor *cursor) {
+static void account_stage(struct run *run, const struct trial_stage *stage, unsigned index,
+                          struct cursor *cursor) {
     const struct stage_times *times = &stage->times;
     if (stage->reused) {
         run->share_ns[SHARE_REUSE_WAIT] += step(cursor, times->done);
         return;
     }
-    run->share_ns[SHARE_COORDINATION] += step(cursor, times->assigned < times->done ? times->assigned : times->done);
-    run->share_ns[SHARE_COORDINATION] += step(cursor, times->accepted < times->done ? times->accepted : times->done);
-    run->share_ns[SHARE_AGENT_WAIT] += step(cursor, times->started < times->done ? times->started : times->done);
+    run->share_ns[SHARE_COORDINATION] +=
+        step(cursor, times->assigned < times->done ? times->assigned : times->done);
+    run->share_ns[SHARE_COORDINATION] +=
+        step(cursor, times->accepted < times->done ? times->accepted : times->done);
+    run->share_ns[SHARE_AGENT_WAIT] +=
+        step(cursor, times->started < times->done ? times->started : times->done);
     run->stage_share_ns[index] += step(cursor, times->ended < times->done ? times->ended : times->done);
     run->share_ns[SHARE_TRANSFER] += step(cursor, times->done);
 }
@@ -53,7 +57,8 @@ static void account_stage(struct run *run, const struct trial_stage *stage, unsi
 void account_trial(struct run *run, struct trial *trial) {
     unsigned path[PIPELINE_STAGES_MAX], length = 0;
     if (trial->state == TRIAL_OK)
-        for (int at = (int)run->pipeline->objective_stage; at >= 0; at = last_needed(run, trial, (unsigned)at))
+        for (int at = (int)run->pipeline->objective_stage; at >= 0;
+             at = last_needed(run, trial, (unsigned)at))
             path[length++] = (unsigned)at;
     struct cursor cursor = {.at = trial->created_ns};
     if (length > 0) {
@@ -166,7 +171,8 @@ static void write_shares(const struct run *run, struct json *json) {
 void account_write_time(const struct run *run, struct json *json) {
     uint64_t wall = run->end_ns - run->start_ns, agents = wall * run->slots;
     uint64_t window = run->first_trial_ns != 0 && run->last_trial_ns > run->first_trial_ns
-                          ? run->last_trial_ns - run->first_trial_ns : 0;
+                          ? run->last_trial_ns - run->first_trial_ns
+                          : 0;
     uint64_t active = window * run->slots, executing = run->executing_ns;
     uint64_t waiting = active > executing ? active - executing : 0;
     uint64_t idle = agents > executing + waiting ? agents - executing - waiting : 0;
@@ -192,7 +198,8 @@ void account_write_time(const struct run *run, struct json *json) {
     json_object_begin(json);
     json_field_real(json, "cpu_ms", milliseconds(self));
     double cores = env_cores(run->env) > 0 ? env_cores(run->env) : 1;
-    json_field_real(json, "percent_of_machine", wall == 0 ? 0 : round((double)self * 1e5 / ((double)wall * cores)) / 1e3);
+    json_field_real(json, "percent_of_machine",
+                    wall == 0 ? 0 : round((double)self * 1e5 / ((double)wall * cores)) / 1e3);
     json_object_end(json);
     json_object_end(json);
 }

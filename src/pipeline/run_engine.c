@@ -1,10 +1,11 @@
 /* run_engine: the actor that is a run: asks for trials, hears how tasks and commits end, finishes.
  *
- *   SEARCH --budget told, space exhausted, deadline or stop--> DRAIN (trials in flight) --> TEST (baseline, best) -->
- *   SUMMARY (row durable) --> AGENTS (drained, each DOWN) --> runtime stopped
+ *   SEARCH --budget told, space exhausted, deadline or stop--> DRAIN (trials in flight) --> TEST (baseline,
+ * best) --> SUMMARY (row durable) --> AGENTS (drained, each DOWN) --> runtime stopped
  *
- * Every arrow is taken by run_continue, which is called whenever something ended and decides by counting what is in
- * flight. Threads: its own turns; observers are called from them. Memory: struct run, owned by run_execute. */
+ * Every arrow is taken by run_continue, which is called whenever something ended and decides by counting what
+ * is in flight. Threads: its own turns; observers are called from them. Memory: struct run, owned by
+ * run_execute. */
 #include "pipeline/run_internal.h"
 
 #include <limits.h>
@@ -29,20 +30,32 @@ const char *run_state_name(enum run_state state) {
 }
 
 void run_tick_progress(struct run *run, struct turn *turn, struct run_progress *ret) {
-    uint64_t elapsed = run->elapsed_before_ns + (turn->now_ns > run->start_ns ? turn->now_ns - run->start_ns : 0);
+    uint64_t elapsed =
+        run->elapsed_before_ns + (turn->now_ns > run->start_ns ? turn->now_ns - run->start_ns : 0);
     unsigned busy = 0;
     for (unsigned t = 0; t < ARRAY_COUNT(run->trials); t++)
         for (unsigned i = 0; run->trials[t] != NULL && i < run->pipeline->stage_count; i++)
             busy += run->trials[t]->stages[i].state == STAGE_SUBMITTED;
-    *ret = (struct run_progress){
-        .pipeline = run->pipeline, .run_name = run->id, .run_directory = run->directory, .told = run->told,
-        .failed = run->failed, .in_flight = run->in_flight, .reused_stages = (unsigned)run->reused_stages,
-        .restarts = run->restarts, .has_best = run->has_best, .has_baseline = run->has_baseline,
-        .best_trial = run->best_trial, .best_objective = run->best_objective, .baseline_objective = run->baseline_objective,
-        .busy = busy < run->slots ? busy : run->slots, .slots = run->slots, .elapsed_ns = elapsed,
-        .deadline_in_ns = run->deadline_at_ns == 0                ? UINT64_MAX
-                          : run->deadline_at_ns > turn->now_ns ? run->deadline_at_ns - turn->now_ns
-                                                               : 0};
+    *ret = (struct run_progress){.pipeline = run->pipeline,
+                                 .run_name = run->id,
+                                 .run_directory = run->directory,
+                                 .told = run->told,
+                                 .failed = run->failed,
+                                 .in_flight = run->in_flight,
+                                 .reused_stages = (unsigned)run->reused_stages,
+                                 .restarts = run->restarts,
+                                 .has_best = run->has_best,
+                                 .has_baseline = run->has_baseline,
+                                 .best_trial = run->best_trial,
+                                 .best_objective = run->best_objective,
+                                 .baseline_objective = run->baseline_objective,
+                                 .busy = busy < run->slots ? busy : run->slots,
+                                 .slots = run->slots,
+                                 .elapsed_ns = elapsed,
+                                 .deadline_in_ns = run->deadline_at_ns == 0 ? UINT64_MAX
+                                                   : run->deadline_at_ns > turn->now_ns
+                                                       ? run->deadline_at_ns - turn->now_ns
+                                                       : 0};
 }
 
 void run_show(struct run *run, struct turn *turn, struct run_event *event) {
@@ -54,8 +67,8 @@ void run_show(struct run *run, struct turn *turn, struct run_event *event) {
     run->options.observer.fn(run->options.observer.context, event);
 }
 
-bool run_write(struct run *run, struct turn *turn, const struct store_row *row, const char *name, const char *text,
-               uint64_t token) {
+bool run_write(struct run *run, struct turn *turn, const struct store_row *row, const char *name,
+               const char *text, uint64_t token) {
     struct store_row stamped = *row;
     stamped.utc_ns = env_utc(run->env);
     enum troupe_error error = store_write(run->store, turn, &stamped, name, text, token != 0, token);
@@ -80,10 +93,12 @@ void run_line(struct run *run, struct turn *turn, unsigned trial, const char *fo
 }
 
 static void cancel_tasks(struct run *run, struct turn *turn) {
-    struct message *message = message_new(run->runtime, MESSAGE_TASK_CANCEL, sizeof(struct message_task_cancel));
+    struct message *message =
+        message_new(run->runtime, MESSAGE_TASK_CANCEL, sizeof(struct message_task_cancel));
     if (message == NULL)
         return; /* tasks then run to their end or deadline */
-    *MESSAGE_PAYLOAD(message, struct message_task_cancel) = (struct message_task_cancel){.run = 1, .trial = UINT32_MAX};
+    *MESSAGE_PAYLOAD(message, struct message_task_cancel) =
+        (struct message_task_cancel){.run = 1, .trial = UINT32_MAX};
     IGNORE(actor_send(run->runtime, turn, run->coordinator, &message), "a dead coordinator has no tasks");
     message_free(&message);
 }
@@ -173,7 +188,8 @@ static bool start_test(struct run *run, struct turn *turn, unsigned number) {
     return true;
 }
 
-/* Baseline, then best; both at once, they share nothing but agents. True while something is still to be waited for. */
+/* Baseline, then best; both at once, they share nothing but agents. True while something is still to be
+ * waited for. */
 static bool run_tests(struct run *run, struct turn *turn) {
     if (run->test_mask == 0 || run->error != TROUPE_OK || !run->has_best || run->state == RUN_STOPPED)
         return false;
@@ -195,7 +211,8 @@ static void write_summary(struct run *run, struct turn *turn) {
         run->state = RUN_FINISHED;
     buffer_clear(&run->response);
     response_write(run, &run->response);
-    struct store_row row = {.kind = STORE_RUN_STATE, .a = run->state,
+    struct store_row row = {.kind = STORE_RUN_STATE,
+                            .a = run->state,
                             .real = (double)(run->elapsed_before_ns + run->end_ns - run->start_ns) / 1e9};
     if (run->error != TROUPE_OK && run->error != TROUPE_NO_OBJECTIVE && run->error != TROUPE_NO_AGENT) {
         runtime_stop(run->runtime); /* nothing more can be promised to the disk */
@@ -249,13 +266,16 @@ static void on_start(struct run *run, struct turn *turn) {
         if (actor_monitor(turn, run->agents[i], run_token(TOKEN_AGENT_DOWN, i)) == TROUPE_OK)
             run->agents_live++;
     if (run->pipeline->deadline_ns != 0) {
-        uint64_t left = run->pipeline->deadline_ns > run->elapsed_before_ns ? run->pipeline->deadline_ns - run->elapsed_before_ns : 0;
+        uint64_t left = run->pipeline->deadline_ns > run->elapsed_before_ns
+                            ? run->pipeline->deadline_ns - run->elapsed_before_ns
+                            : 0;
         run->deadline_at_ns = turn->now_ns + left;
         if (timer_start(turn, run->deadline_at_ns, run_token(TOKEN_TIMER_DEADLINE, 0), &timer) != TROUPE_OK)
             run_fail(run, turn, TROUPE_NOMEM, "no timer for the deadline");
     }
     if (run->options.observer.ticks)
-        IGNORE(timer_start(turn, turn->now_ns + TICK_NS, run_token(TOKEN_TIMER_TICK, 0), &timer), "only the display");
+        IGNORE(timer_start(turn, turn->now_ns + TICK_NS, run_token(TOKEN_TIMER_TICK, 0), &timer),
+               "only the display");
     struct run_event event = {.kind = RUN_EVENT_STARTED};
     run_show(run, turn, &event);
     run_resume_trials(run, turn);
@@ -263,9 +283,11 @@ static void on_start(struct run *run, struct turn *turn) {
 }
 
 static void on_committed(struct run *run, struct turn *turn, const struct message *message) {
-    const struct message_store_committed *answer = MESSAGE_PAYLOAD(message, const struct message_store_committed);
+    const struct message_store_committed *answer =
+        MESSAGE_PAYLOAD(message, const struct message_store_committed);
     if (answer->error != TROUPE_OK) {
-        run_fail(run, turn, answer->error, "%s: %s; what was committed before is safe: free the cause, then --resume %s",
+        run_fail(run, turn, answer->error,
+                 "%s: %s; what was committed before is safe: free the cause, then --resume %s",
                  run->directory, answer->text[0] != '\0' ? answer->text : error_text(answer->error), run->id);
         if (run_token_kind(answer->token) == TOKEN_SUMMARY)
             runtime_stop(run->runtime);
@@ -333,7 +355,7 @@ static void on_job(struct run *run, struct turn *turn, const struct message_job 
         if (job->error == TROUPE_OK) {
             stage_stored(run, turn, trial, job->stage, job->result);
         } else {
-            char text[600];
+            char text[1200];
             snprintf(text, sizeof text, "stage '%s': its artifact could not be kept: %s: %s",
                      run->pipeline->stages[job->stage].name, job->fault.where, job->fault.text);
             trial_fail(run, turn, trial, TRIAL_FAILED, text);
@@ -348,8 +370,8 @@ static void on_agent_event(struct run *run, struct turn *turn, const struct mess
     if (event->event == AGENT_RESTARTED)
         run->restarts++;
     if (event->event != AGENT_UP && event->event != AGENT_LOG && !run->finishing)
-        run_line(run, turn, event->task.run != 0 ? event->task.trial : UINT32_MAX, "agent %s/%u: %s", event->agent_name,
-                 event->instance, event->text);
+        run_line(run, turn, event->task.run != 0 ? event->task.trial : UINT32_MAX, "agent %s/%u: %s",
+                 event->agent_name, event->instance, event->text);
 }
 
 static void on_down(struct run *run, struct turn *turn, const struct message_down *down) {
@@ -400,5 +422,6 @@ static void engine_handle(struct turn *turn, void *state, const struct message *
 enum troupe_error run_spawn_engine(struct run *run, struct fault *fault) {
     struct actor_spec spec = {.name = "run", .handle = engine_handle, .state = run, .mailbox_len_max = 8192};
     enum troupe_error error = actor_spawn(run->runtime, &spec, &run->self);
-    return error == TROUPE_OK ? error : fault_set(fault, error, run->id, "the run's actor could not be started");
+    return error == TROUPE_OK ? error
+                              : fault_set(fault, error, run->id, "the run's actor could not be started");
 }

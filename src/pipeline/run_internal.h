@@ -1,21 +1,30 @@
 /* run_internal: private to pipeline/: the state of one run, shared by the files of its engine.
  *
- * The engine is one actor (run_engine.c). Everything below belongs to it and is touched only in its turns, but for
- * what run.c sets up before and reads after runtime_run. Files: run.c (set-up, end), run_engine.c (messages, asking,
- * finishing), run_trial.c (a trial's way through its stages), run_stage.c (one stage: task, retries, result),
- * stage_reuse.c (keys, shared results), artifact.c (files that results leave), run_account.c (where the time went),
- * run_resume.c (from the store), response.c (the answer), best.c (runs/ID/best).
+ * The engine is one actor (run_engine.c). Everything below belongs to it and is touched only in its turns,
+ * but for what run.c sets up before and reads after runtime_run. Files: run.c (set-up, end), run_engine.c
+ * (messages, asking, finishing), run_trial.c (a trial's way through its stages), run_stage.c (one stage:
+ * task, retries, result), stage_reuse.c (keys, shared results), artifact.c (files that results leave),
+ * run_account.c (where the time went), run_resume.c (from the store), response.c (the answer), best.c
+ * (runs/ID/best).
  *
- * A trial:  ASKED row queued -> committed -> stages -> objective known: study told and TOLD row queued -> committed
- *           -> shown. The study is told in the order in which TOLD rows are queued, and rows carry one sequence for asks
- *           and tells, so a resumed study sees exactly the same history. */
+ * A trial:  ASKED row queued -> committed -> stages -> objective known: study told and TOLD row queued ->
+ * committed
+ *           -> shown. The study is told in the order in which TOLD rows are queued, and rows carry one
+ * sequence for asks and tells, so a resumed study sees exactly the same history. */
 #ifndef PIPELINE_RUN_INTERNAL_H
 #define PIPELINE_RUN_INTERNAL_H
 
 #include "pipeline/pipeline.h"
 
 /* Where a trial's time goes, besides its stages; shares are printed in this order. */
-enum trial_share { SHARE_STORE, SHARE_COORDINATION, SHARE_AGENT_WAIT, SHARE_TRANSFER, SHARE_REUSE_WAIT, SHARE_COUNT };
+enum trial_share {
+    SHARE_STORE,
+    SHARE_COORDINATION,
+    SHARE_AGENT_WAIT,
+    SHARE_TRANSFER,
+    SHARE_REUSE_WAIT,
+    SHARE_COUNT
+};
 const char *trial_share_name(enum trial_share share);
 
 /* What a stage left; shared by the trials that reuse it. Owner: engine; counted. */
@@ -34,9 +43,16 @@ struct stage_result *stage_result_new(struct account *account, const char *value
 struct stage_result *stage_result_keep(struct stage_result *result);
 void stage_result_drop(struct stage_result *result);
 
-enum trial_stage_state { STAGE_BLOCKED, STAGE_SHARED /* another trial computes it */, STAGE_SUBMITTED, STAGE_STORING, STAGE_DONE };
+enum trial_stage_state {
+    STAGE_BLOCKED,
+    STAGE_SHARED /* another trial computes it */,
+    STAGE_SUBMITTED,
+    STAGE_STORING,
+    STAGE_DONE
+};
 
-/* Times of one stage of one trial, each a point on env_now's clock, ascending; equal where nothing happened. */
+/* Times of one stage of one trial, each a point on env_now's clock, ascending; equal where nothing happened.
+ */
 struct stage_times {
     uint64_t ready, assigned, accepted, started, ended, done;
 };
@@ -47,14 +63,14 @@ struct trial_stage {
     uint64_t key;
     struct stage_result *result;
     struct stage_times times;
-    struct reuse_entry *entry;    /* that it computes or waits for */
+    struct reuse_entry *entry; /* that it computes or waits for */
     struct trial_stage *next_waiting;
     struct trial *trial;
 };
 struct trial {
     unsigned number, slot;
     enum trial_state state;
-    bool testing;    /* second life: the stages of `test`, after the search */
+    bool testing; /* second life: the stages of `test`, after the search */
     bool asked_committed, ended;
     uint32_t wanted; /* stages */
     struct configuration configuration;
@@ -113,7 +129,7 @@ struct run {
     unsigned trial_limit; /* budget; UINT_MAX: none */
     bool exhausted;
     uint32_t trial_mask, test_mask;
-    int64_t sequence; /* of asks and tells */
+    int64_t sequence;   /* of asks and tells */
     unsigned test_next; /* 0: baseline, 1: best, 2: done */
     double test_baseline, test_best;
     bool has_test_baseline, has_test_best;
@@ -149,34 +165,51 @@ void run_tick_progress(struct run *run, struct turn *turn, struct run_progress *
 void run_show(struct run *run, struct turn *turn, struct run_event *event);
 void run_line(struct run *run, struct turn *turn, unsigned trial, const char *format, ...) PRINTF_LIKE(4, 5);
 /* Ends the run with an error: no new trials; what is committed stays. */
-void run_fail(struct run *run, struct turn *turn, enum troupe_error error, const char *format, ...) PRINTF_LIKE(4, 5);
+void run_fail(struct run *run, struct turn *turn, enum troupe_error error, const char *format, ...)
+    PRINTF_LIKE(4, 5);
 void run_continue(struct run *run, struct turn *turn); /* asks for trials, or goes on to the end */
 /* Store rows and their tokens. */
-enum run_token { TOKEN_ASKED = 1, TOKEN_TOLD, TOKEN_CREATED, TOKEN_SUMMARY, TOKEN_ARTIFACT, TOKEN_TIMER_DEADLINE, TOKEN_TIMER_TICK, TOKEN_TIMER_GRACE, TOKEN_TIMER_AGENTS, TOKEN_AGENT_DOWN };
+enum run_token {
+    TOKEN_ASKED = 1,
+    TOKEN_TOLD,
+    TOKEN_CREATED,
+    TOKEN_SUMMARY,
+    TOKEN_ARTIFACT,
+    TOKEN_TIMER_DEADLINE,
+    TOKEN_TIMER_TICK,
+    TOKEN_TIMER_GRACE,
+    TOKEN_TIMER_AGENTS,
+    TOKEN_AGENT_DOWN
+};
 uint64_t run_token(enum run_token kind, unsigned value);
 enum run_token run_token_kind(uint64_t token);
 unsigned run_token_value(uint64_t token);
-bool run_write(struct run *run, struct turn *turn, const struct store_row *row, const char *name, const char *text,
-               uint64_t token /* 0: not told */);
+bool run_write(struct run *run, struct turn *turn, const struct store_row *row, const char *name,
+               const char *text, uint64_t token /* 0: not told */);
 
 /* run_trial.c */
-struct trial *trial_new(struct run *run, struct turn *turn, unsigned number, const struct configuration *configuration,
-                        uint32_t wanted);
+struct trial *trial_new(struct run *run, struct turn *turn, unsigned number,
+                        const struct configuration *configuration, uint32_t wanted);
 struct trial *trial_find(struct run *run, unsigned number);
 void trial_advance(struct run *run, struct turn *turn, struct trial *trial);
-void trial_fail(struct run *run, struct turn *turn, struct trial *trial, enum trial_state state, const char *message);
+void trial_fail(struct run *run, struct turn *turn, struct trial *trial, enum trial_state state,
+                const char *message);
 void trial_committed(struct run *run, struct turn *turn, struct trial *trial); /* its TOLD row is durable */
 void trial_free(struct run *run, struct trial *trial);
 
 /* run_stage.c */
 void stage_begin(struct run *run, struct turn *turn, struct trial *trial, unsigned stage);
 void stage_task_ended(struct run *run, struct turn *turn, struct task *task);
-void stage_stored(struct run *run, struct turn *turn, struct trial *trial, unsigned stage, struct stage_result *result);
-void stage_release(struct run *run, struct turn *turn, struct trial_stage *stage); /* a trial that ends lets go */
-void stage_directory(const struct run *run, const struct trial *trial, unsigned stage, char *out, size_t size);
+void stage_stored(struct run *run, struct turn *turn, struct trial *trial, unsigned stage,
+                  struct stage_result *result);
+void stage_release(struct run *run, struct turn *turn,
+                   struct trial_stage *stage); /* a trial that ends lets go */
+void stage_directory(const struct run *run, const struct trial *trial, unsigned stage, char *out,
+                     size_t size);
 
 /* stage_reuse.c */
-MUST_CHECK enum troupe_error reuse_init(struct reuse *reuse, struct account *account, uint64_t artifact_bytes_max);
+MUST_CHECK enum troupe_error reuse_init(struct reuse *reuse, struct account *account,
+                                        uint64_t artifact_bytes_max);
 void reuse_free(struct reuse *reuse);
 struct reuse_entry *reuse_find(struct reuse *reuse, uint64_t key);
 struct reuse_entry *reuse_start(struct reuse *reuse, uint64_t key); /* RUNNING; NULL: out of memory */
@@ -200,8 +233,8 @@ struct artifact_job {
     enum troupe_error error;
     struct fault fault;
 };
-MUST_CHECK enum troupe_error artifact_start(struct run *run, struct turn *turn, struct trial *trial, unsigned stage,
-                                            const char *file, struct stage_result *result);
+MUST_CHECK enum troupe_error artifact_start(struct run *run, struct turn *turn, struct trial *trial,
+                                            unsigned stage, const char *file, struct stage_result *result);
 void artifact_job_free(struct artifact_job *job);
 void artifact_collect(struct run *run, struct turn *turn); /* back under the bound, on the pool */
 
@@ -214,7 +247,7 @@ void account_percent(const uint64_t *parts, unsigned count, double *ret_percent)
 
 /* run_resume.c */
 MUST_CHECK enum troupe_error run_resume(struct run *run, struct fault *fault); /* before the runtime runs */
-void run_resume_trials(struct run *run, struct turn *turn); /* pending ones go on */
+void run_resume_trials(struct run *run, struct turn *turn);                    /* pending ones go on */
 
 /* response.c, best.c */
 void response_write(struct run *run, struct buffer *out);

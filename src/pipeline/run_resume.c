@@ -1,8 +1,8 @@
 /* run_resume: a run from its store, as if it had never stopped.
  *
- * The study hears the asks and tells again in the order of their sequence numbers, so its next answer is the one it
- * would have given. Trials that were asked but not told go on: stages that ended OK are in the reuse list, the others
- * run again as attempt + 1. Counts come from told rows alone, so nothing is counted twice.
+ * The study hears the asks and tells again in the order of their sequence numbers, so its next answer is the
+ * one it would have given. Trials that were asked but not told go on: stages that ended OK are in the reuse
+ * list, the others run again as attempt + 1. Counts come from told rows alone, so nothing is counted twice.
  * Threads: before runtime_run on the calling thread; run_resume_trials in the engine's first turn. */
 #include "pipeline/run_internal.h"
 
@@ -33,7 +33,8 @@ static struct replayed *replay_add(struct replay *replay) {
         size_t capacity = replay->capacity * 2 + 256;
         struct replayed *grown = memory_resize(replay->run->account, replay->rows, capacity * sizeof *grown);
         if (grown == NULL) {
-            replay->error = fault_set(replay->fault, TROUPE_NOMEM, replay->run->id, "out of memory reading the run");
+            replay->error =
+                fault_set(replay->fault, TROUPE_NOMEM, replay->run->id, "out of memory reading the run");
             return NULL;
         }
         replay->rows = grown;
@@ -58,12 +59,13 @@ static bool on_asked(void *context, const struct store_row *row, const char *nam
     ask->trial = row->trial;
     ask->configuration = memory_alloc(replay->run->account, sizeof *ask->configuration);
     if (ask->configuration == NULL)
-        replay->error = fault_set(replay->fault, TROUPE_NOMEM, replay->run->id, "out of memory reading the run");
+        replay->error =
+            fault_set(replay->fault, TROUPE_NOMEM, replay->run->id, "out of memory reading the run");
     else
         replay->error = parse_text(replay, text, &document);
     if (replay->error == TROUPE_OK)
-        replay->error = space_read_json(replay->run->pipeline->space, document_root(document), ask->configuration,
-                                        replay->fault);
+        replay->error = space_read_json(replay->run->pipeline->space, document_root(document),
+                                        ask->configuration, replay->fault);
     document_free(document);
     return replay->error == TROUPE_OK;
 }
@@ -82,10 +84,12 @@ static bool on_told(void *context, const struct store_row *row, const char *name
     tell->objective = row->real;
     replay->error = parse_text(replay, text, &document);
     if (replay->error == TROUPE_OK) {
-        const struct node *root = document_root(document), *wall = node_get(root, "wall_us"), *elapsed = node_get(root, "elapsed_us");
+        const struct node *root = document_root(document), *wall = node_get(root, "wall_us"),
+                          *elapsed = node_get(root, "elapsed_us");
         if (node_kind(wall) == DOCUMENT_INT)
             tell->wall_ns = (uint64_t)node_int(wall) * 1000;
-        if (node_kind(elapsed) == DOCUMENT_INT && (uint64_t)node_int(elapsed) * 1000 > replay->run->elapsed_before_ns)
+        if (node_kind(elapsed) == DOCUMENT_INT &&
+            (uint64_t)node_int(elapsed) * 1000 > replay->run->elapsed_before_ns)
             replay->run->elapsed_before_ns = (uint64_t)node_int(elapsed) * 1000;
     }
     document_free(document);
@@ -97,7 +101,8 @@ static void read_result(struct run *run, const struct node *root, struct stage_r
     for (size_t i = 0; i < node_count(metrics) && result->metric_count < METRICS_MAX; i++) {
         struct metric *metric = &result->metrics[result->metric_count++];
         snprintf(metric->name, sizeof metric->name, "%s", node_key_at(metrics, i));
-        metric->value = node_kind(node_at(metrics, i)) == DOCUMENT_NULL ? NAN : node_real(node_at(metrics, i));
+        metric->value =
+            node_kind(node_at(metrics, i)) == DOCUMENT_NULL ? NAN : node_real(node_at(metrics, i));
     }
     if (node_kind(artifact) == DOCUMENT_STRING) {
         snprintf(result->artifact, sizeof result->artifact, "%s", node_string(artifact));
@@ -113,7 +118,8 @@ static bool artifact_there(struct run *run, const struct stage_result *result) {
     if (result->artifact[0] == '\0')
         return true;
     snprintf(path, sizeof path, "%s/%s", run->artifacts, result->artifact);
-    return env_info(run->env, path, &info) == TROUPE_OK && info.exists && info.bytes == result->artifact_bytes;
+    return env_info(run->env, path, &info) == TROUPE_OK && info.exists &&
+           info.bytes == result->artifact_bytes;
 }
 
 static bool on_stage(void *context, const struct store_row *row, const char *name, const char *text) {
@@ -137,7 +143,8 @@ static bool on_stage(void *context, const struct store_row *row, const char *nam
         json_init(&json, &json_text);
         node_write_json(value, &json);
     }
-    struct stage_result *result = stage_result_new(run->account, value != NULL ? buffer_string(&json_text) : NULL, json_text.length);
+    struct stage_result *result =
+        stage_result_new(run->account, value != NULL ? buffer_string(&json_text) : NULL, json_text.length);
     struct reuse_entry *entry = NULL;
     if (result != NULL && buffer_ok(&json_text) == TROUPE_OK) {
         read_result(run, document_root(document), result);
@@ -170,8 +177,9 @@ static int by_sequence(const void *a, const void *b) {
 }
 
 static enum troupe_error replay_tell(struct run *run, const struct replayed *tell, struct fault *fault) {
-    enum troupe_error error = tell->state == TRIAL_OK ? study_tell(run->study, tell->trial, tell->objective, fault)
-                                                      : study_tell_failed(run->study, tell->trial, fault);
+    enum troupe_error error = tell->state == TRIAL_OK
+                                  ? study_tell(run->study, tell->trial, tell->objective, fault)
+                                  : study_tell_failed(run->study, tell->trial, fault);
     if (error != TROUPE_OK)
         return error;
     if (tell->trial >= run->record_capacity) {
@@ -182,7 +190,8 @@ static enum troupe_error replay_tell(struct run *run, const struct replayed *tel
         run->records = grown;
         run->record_capacity = capacity;
     }
-    run->records[tell->trial] = (struct trial_record){tell->state, tell->state == TRIAL_OK ? tell->objective : NAN, tell->wall_ns};
+    run->records[tell->trial] =
+        (struct trial_record){tell->state, tell->state == TRIAL_OK ? tell->objective : NAN, tell->wall_ns};
     if (tell->trial >= run->record_count)
         run->record_count = tell->trial + 1;
     run->told++;
@@ -191,7 +200,8 @@ static enum troupe_error replay_tell(struct run *run, const struct replayed *tel
         return TROUPE_OK;
     }
     run->ok++;
-    if (!run->has_best || (run->pipeline->maximise ? tell->objective > run->best_objective : tell->objective < run->best_objective)) {
+    if (!run->has_best || (run->pipeline->maximise ? tell->objective > run->best_objective
+                                                   : tell->objective < run->best_objective)) {
         run->has_best = true;
         run->best_trial = tell->trial;
         run->best_objective = tell->objective;
@@ -208,8 +218,9 @@ static enum troupe_error replay_rows(struct replay *replay) {
     qsort(replay->rows, replay->count, sizeof *replay->rows, by_sequence);
     for (size_t i = 0; i < replay->count; i++) {
         const struct replayed *row = &replay->rows[i];
-        enum troupe_error error = row->tell ? replay_tell(run, row, replay->fault)
-                                            : study_restore(run->study, row->trial, row->configuration, replay->fault);
+        enum troupe_error error =
+            row->tell ? replay_tell(run, row, replay->fault)
+                      : study_restore(run->study, row->trial, row->configuration, replay->fault);
         if (error != TROUPE_OK)
             return error;
         if (!row->tell)
@@ -226,7 +237,10 @@ enum troupe_error run_resume(struct run *run, struct fault *fault) {
     static const struct {
         enum store_row_kind kind;
         store_row_fn fn;
-    } parts[] = {{STORE_TRIAL_ASKED, on_asked}, {STORE_TRIAL_TOLD, on_told}, {STORE_STAGE_ENDED, on_stage}, {STORE_RUN_STATE, on_state}};
+    } parts[] = {{STORE_TRIAL_ASKED, on_asked},
+                 {STORE_TRIAL_TOLD, on_told},
+                 {STORE_STAGE_ENDED, on_stage},
+                 {STORE_RUN_STATE, on_state}};
     for (unsigned i = 0; i < ARRAY_COUNT(parts) && error == TROUPE_OK; i++) {
         error = store_read(reader, parts[i].kind, parts[i].fn, &replay, fault);
         if (error == TROUPE_OK)

@@ -1,18 +1,20 @@
-/* run_stage: one stage of one trial: reuse or a task; its end: a result, another attempt, or the trial's failure.
+/* run_stage: one stage of one trial: reuse or a task; its end: a result, another attempt, or the trial's
+ * failure.
  *
  *   BLOCKED -> SHARED (another trial computes the same key) -> DONE
  *      |          `-- it failed: compute it here
  *      `----> SUBMITTED -> [STORING: artifact on the pool] -> DONE
  *                  `-- failed: attempt + 1 while retryable and retries are left
  *
- * Answers of another attempt are dropped. Threads: the engine's turns. Memory: tasks and results from the run's
- * account; a task is the coordinator's from COORDINATE to TASK_ENDED. */
+ * Answers of another attempt are dropped. Threads: the engine's turns. Memory: tasks and results from the
+ * run's account; a task is the coordinator's from COORDINATE to TASK_ENDED. */
 #include "pipeline/run_internal.h"
 
 #include <stdio.h>
 #include <string.h>
 
-void stage_directory(const struct run *run, const struct trial *trial, unsigned stage, char *out, size_t size) {
+void stage_directory(const struct run *run, const struct trial *trial, unsigned stage, char *out,
+                     size_t size) {
     snprintf(out, size, "%s/%u.%s", run->work, trial->slot, run->pipeline->stages[stage].name);
 }
 
@@ -38,8 +40,10 @@ static void write_inputs(struct run *run, struct trial *trial, unsigned stage, s
     json_object_end(json);
 }
 
-/* "variables":{...},"inputs":{...},"data":{...},"seed":N — the members of the task's object besides its ids. */
-static enum troupe_error write_body(struct run *run, struct trial *trial, unsigned stage, struct buffer *body) {
+/* "variables":{...},"inputs":{...},"data":{...},"seed":N — the members of the task's object besides its ids.
+ */
+static enum troupe_error write_body(struct run *run, struct trial *trial, unsigned stage,
+                                    struct buffer *body) {
     struct json json;
     json_init(&json, body);
     json_object_begin(&json);
@@ -77,7 +81,8 @@ static struct task *stage_task(struct run *run, struct turn *turn, struct trial 
     if (task == NULL)
         return NULL;
     struct trial_stage *at = &trial->stages[stage];
-    task->id = (struct task_id){.run = 1, .trial = trial->number, .stage = (uint16_t)stage, .attempt = at->attempt};
+    task->id =
+        (struct task_id){.run = 1, .trial = trial->number, .stage = (uint16_t)stage, .attempt = at->attempt};
     task->owner = run->self;
     task->capability = definition->capability;
     task->idempotent = true;
@@ -104,10 +109,13 @@ static void stage_submit(struct run *run, struct turn *turn, struct trial *trial
     struct task *task = NULL;
     if (map_put_u64(run->attempts, key, (void *)(uintptr_t)at->attempt) == TROUPE_OK)
         task = stage_task(run, turn, trial, stage);
-    struct message *message = task != NULL ? message_new(run->runtime, MESSAGE_COORDINATE, sizeof(struct message_coordinate)) : NULL;
+    struct message *message =
+        task != NULL ? message_new(run->runtime, MESSAGE_COORDINATE, sizeof(struct message_coordinate))
+                     : NULL;
     enum troupe_error error = TROUPE_NOMEM;
     if (message != NULL) {
-        *MESSAGE_PAYLOAD(message, struct message_coordinate) = (struct message_coordinate){.tasks = task, .count = 1};
+        *MESSAGE_PAYLOAD(message, struct message_coordinate) =
+            (struct message_coordinate){.tasks = task, .count = 1};
         task = NULL; /* the message's now */
         error = actor_send(run->runtime, turn, run->coordinator, &message);
         message_free(&message);
@@ -115,14 +123,16 @@ static void stage_submit(struct run *run, struct turn *turn, struct trial *trial
     task_free(task);
     if (error != TROUPE_OK) {
         char text[200];
-        snprintf(text, sizeof text, "stage '%s' could not be submitted: %s", run->pipeline->stages[stage].name, error_text(error));
+        snprintf(text, sizeof text, "stage '%s' could not be submitted: %s",
+                 run->pipeline->stages[stage].name, error_text(error));
         trial_fail(run, turn, trial, TRIAL_FAILED, text);
         return;
     }
     at->state = STAGE_SUBMITTED;
 }
 
-static void stage_take(struct run *run, struct turn *turn, struct trial_stage *at, struct stage_result *result) {
+static void stage_take(struct run *run, struct turn *turn, struct trial_stage *at,
+                       struct stage_result *result) {
     at->state = STAGE_DONE;
     at->reused = true;
     at->entry = NULL;
@@ -199,8 +209,8 @@ void stage_release(struct run *run, struct turn *turn, struct trial_stage *at) {
     }
 }
 
-static void write_row(struct run *run, struct turn *turn, struct trial *trial, unsigned stage, enum task_state state,
-                      const struct stage_result *result, const char *message) {
+static void write_row(struct run *run, struct turn *turn, struct trial *trial, unsigned stage,
+                      enum task_state state, const struct stage_result *result, const char *message) {
     const struct trial_stage *at = &trial->stages[stage];
     struct buffer text;
     struct json json;
@@ -228,20 +238,25 @@ static void write_row(struct run *run, struct turn *turn, struct trial *trial, u
     const uint64_t start = run->start_ns;
     json_key(&json, "times_us"); /* since the run's start: ready, assigned, accepted, started, ended, done */
     json_array_begin(&json);
-    const uint64_t times[] = {at->times.ready, at->times.assigned, at->times.accepted,
-                              at->times.started, at->times.ended, turn->now_ns};
+    const uint64_t times[] = {at->times.ready,   at->times.assigned, at->times.accepted,
+                              at->times.started, at->times.ended,    turn->now_ns};
     for (unsigned i = 0; i < ARRAY_COUNT(times); i++)
         json_int(&json, times[i] > start ? (int64_t)((times[i] - start) / 1000) : 0);
     json_array_end(&json);
     json_object_end(&json);
     snprintf(key, sizeof key, "%016llx", (unsigned long long)at->key);
-    struct store_row row = {.kind = STORE_STAGE_ENDED, .trial = trial->number, .stage = (uint16_t)stage,
-                            .attempt = at->attempt, .a = state};
-    run_write(run, turn, &row, result != NULL && run->pipeline->stages[stage].cache ? key : NULL, buffer_string(&text), 0);
+    struct store_row row = {.kind = STORE_STAGE_ENDED,
+                            .trial = trial->number,
+                            .stage = (uint16_t)stage,
+                            .attempt = at->attempt,
+                            .a = state};
+    run_write(run, turn, &row, result != NULL && run->pipeline->stages[stage].cache ? key : NULL,
+              buffer_string(&text), 0);
     buffer_free(&text);
 }
 
-void stage_stored(struct run *run, struct turn *turn, struct trial *trial, unsigned stage, struct stage_result *result) {
+void stage_stored(struct run *run, struct turn *turn, struct trial *trial, unsigned stage,
+                  struct stage_result *result) {
     struct trial_stage *at = &trial->stages[stage];
     struct reuse_entry *entry = at->entry;
     write_row(run, turn, trial, stage, TASK_OK, result, NULL);
@@ -267,7 +282,8 @@ void stage_stored(struct run *run, struct turn *turn, struct trial *trial, unsig
     }
 }
 
-static void stage_succeeded(struct run *run, struct turn *turn, struct trial *trial, unsigned stage, struct task *task) {
+static void stage_succeeded(struct run *run, struct turn *turn, struct trial *trial, unsigned stage,
+                            struct task *task) {
     const struct task_result *answer = task->result;
     struct stage_result *result = stage_result_new(run->account, answer->value, answer->value_length);
     if (result == NULL) {
@@ -281,21 +297,24 @@ static void stage_succeeded(struct run *run, struct turn *turn, struct trial *tr
     if (answer->artifact[0] != '\0') {
         trial->stages[stage].state = STAGE_STORING;
         if (artifact_start(run, turn, trial, stage, answer->artifact, result) != TROUPE_OK)
-            trial_fail(run, turn, trial, TRIAL_FAILED, "the artifact could not be taken over: queue of jobs is full or out of memory");
+            trial_fail(run, turn, trial, TRIAL_FAILED,
+                       "the artifact could not be taken over: queue of jobs is full or out of memory");
     } else {
         stage_stored(run, turn, trial, stage, result);
     }
     stage_result_drop(result);
 }
 
-static void stage_failed(struct run *run, struct turn *turn, struct trial *trial, unsigned stage, struct task *task) {
+static void stage_failed(struct run *run, struct turn *turn, struct trial *trial, unsigned stage,
+                         struct task *task) {
     struct trial_stage *at = &trial->stages[stage];
     const struct pipeline_stage *definition = &run->pipeline->stages[stage];
     const struct task_result *answer = task->result;
     const char *message = answer != NULL && answer->message[0] != '\0' ? answer->message : "no reason given";
     char text[600];
     snprintf(text, sizeof text, "stage '%s': %s", definition->name, message);
-    if (task->state == TASK_CANCELLED || run->stopping || (answer != NULL && answer->error == TROUPE_DEADLINE)) {
+    if (task->state == TASK_CANCELLED || run->stopping ||
+        (answer != NULL && answer->error == TROUPE_DEADLINE)) {
         trial_fail(run, turn, trial, TRIAL_CANCELLED, text);
         return;
     }
@@ -307,8 +326,8 @@ static void stage_failed(struct run *run, struct turn *turn, struct trial *trial
     }
     if (answer != NULL && answer->retryable && at->failures < definition->retries) {
         at->failures++;
-        run_line(run, turn, trial->number, "trial %u, %s (attempt %u of %u)", trial->number, text, at->failures + 1,
-                 definition->retries + 1);
+        run_line(run, turn, trial->number, "trial %u, %s (attempt %u of %u)", trial->number, text,
+                 at->failures + 1, definition->retries + 1);
         stage_submit(run, turn, trial, stage);
         return;
     }
@@ -319,8 +338,9 @@ void stage_task_ended(struct run *run, struct turn *turn, struct task *task) {
     account_task(run, task);
     struct trial *trial = trial_find(run, task->id.trial);
     unsigned stage = task->id.stage;
-    if (trial == NULL || stage >= run->pipeline->stage_count || trial->stages[stage].state != STAGE_SUBMITTED ||
-        trial->stages[stage].attempt != task->id.attempt || trial->ended)
+    if (trial == NULL || stage >= run->pipeline->stage_count ||
+        trial->stages[stage].state != STAGE_SUBMITTED || trial->stages[stage].attempt != task->id.attempt ||
+        trial->ended)
         return; /* of a trial that ended meanwhile */
     struct stage_times *times = &trial->stages[stage].times;
     times->assigned = task->assigned_ns;

@@ -24,8 +24,8 @@ struct trial *trial_find(struct run *run, unsigned number) {
     return NULL;
 }
 
-struct trial *trial_new(struct run *run, struct turn *turn, unsigned number, const struct configuration *configuration,
-                        uint32_t wanted) {
+struct trial *trial_new(struct run *run, struct turn *turn, unsigned number,
+                        const struct configuration *configuration, uint32_t wanted) {
     unsigned slot = 0;
     while (slot < ARRAY_COUNT(run->trials) && run->trials[slot] != NULL)
         slot++;
@@ -83,11 +83,15 @@ static void write_told(struct run *run, struct turn *turn, struct trial *trial) 
     json_init(&json, &text);
     json_object_begin(&json);
     json_field_int(&json, "wall_us", (int64_t)(turn->now_ns - trial->created_ns) / 1000);
-    json_field_int(&json, "elapsed_us", (int64_t)(run->elapsed_before_ns + turn->now_ns - run->start_ns) / 1000);
+    json_field_int(&json, "elapsed_us",
+                   (int64_t)(run->elapsed_before_ns + turn->now_ns - run->start_ns) / 1000);
     if (trial->message[0] != '\0')
         json_field_string(&json, "message", trial->message);
     json_object_end(&json);
-    struct store_row row = {.kind = STORE_TRIAL_TOLD, .trial = trial->number, .a = trial->state, .b = run->sequence++,
+    struct store_row row = {.kind = STORE_TRIAL_TOLD,
+                            .trial = trial->number,
+                            .a = trial->state,
+                            .b = run->sequence++,
                             .real = isnan(trial->objective) ? 0 : trial->objective};
     trial->told_ns = turn->now_ns;
     run_write(run, turn, &row, NULL, buffer_string(&text), run_token(TOKEN_TOLD, trial->number));
@@ -95,7 +99,8 @@ static void write_told(struct run *run, struct turn *turn, struct trial *trial) 
 }
 
 static bool improves(const struct run *run, double objective) {
-    return !run->has_best || (run->pipeline->maximise ? objective > run->best_objective : objective < run->best_objective);
+    return !run->has_best ||
+           (run->pipeline->maximise ? objective > run->best_objective : objective < run->best_objective);
 }
 
 /* The best trial's results are held, so that collection never takes the model away. */
@@ -110,7 +115,8 @@ static void keep_best(struct run *run, struct trial *trial) {
     }
 }
 
-static void trial_finish_test(struct run *run, struct turn *turn, struct trial *trial, const struct stage_result *result) {
+static void trial_finish_test(struct run *run, struct turn *turn, struct trial *trial,
+                              const struct stage_result *result) {
     double value = NAN;
     if (!read_metric(result, run->pipeline->test_metric, &value) || !isfinite(value)) {
         run_line(run, turn, trial->number, "test stage '%s' reported no finite '%s'",
@@ -141,7 +147,8 @@ static void trial_finish(struct run *run, struct turn *turn, struct trial *trial
     char message[400];
     double objective = NAN;
     if (!read_metric(result, run->pipeline->objective_metric, &objective)) {
-        snprintf(message, sizeof message, "stage '%s' did not report '%s': expected it among its metrics or in its value",
+        snprintf(message, sizeof message,
+                 "stage '%s' did not report '%s': expected it among its metrics or in its value",
                  run->pipeline->stages[last].name, run->pipeline->objective_metric);
         trial->ended = false;
         trial_fail(run, turn, trial, TRIAL_FAILED, message);
@@ -149,7 +156,8 @@ static void trial_finish(struct run *run, struct turn *turn, struct trial *trial
     }
     if (!isfinite(objective)) {
         snprintf(message, sizeof message, "stage '%s' reported '%s' as %s: expected a finite number",
-                 run->pipeline->stages[last].name, run->pipeline->objective_metric, isnan(objective) ? "NaN" : "infinity");
+                 run->pipeline->stages[last].name, run->pipeline->objective_metric,
+                 isnan(objective) ? "NaN" : "infinity");
         trial->ended = false;
         trial_fail(run, turn, trial, TRIAL_FAILED, message);
         return;
@@ -196,7 +204,8 @@ void trial_advance(struct run *run, struct turn *turn, struct trial *trial) {
         trial_finish(run, turn, trial);
 }
 
-void trial_fail(struct run *run, struct turn *turn, struct trial *trial, enum trial_state state, const char *message) {
+void trial_fail(struct run *run, struct turn *turn, struct trial *trial, enum trial_state state,
+                const char *message) {
     if (trial->ended)
         return;
     trial->ended = true;
@@ -224,7 +233,8 @@ void trial_fail(struct run *run, struct turn *turn, struct trial *trial, enum tr
     }
     write_told(run, turn, trial);
     if (run->ok == 0 && run->failed >= run->pipeline->failures_max) {
-        run_fail(run, turn, TROUPE_NO_OBJECTIVE, "all of the first %u trials failed; the last: %s", run->failed, message);
+        run_fail(run, turn, TROUPE_NO_OBJECTIVE, "all of the first %u trials failed; the last: %s",
+                 run->failed, message);
         return;
     }
     run_continue(run, turn);
@@ -232,15 +242,16 @@ void trial_fail(struct run *run, struct turn *turn, struct trial *trial, enum tr
 
 static bool record_trial(struct run *run, const struct trial *trial) {
     if (trial->number >= run->record_capacity) {
-        unsigned capacity = run->record_capacity * 2 > trial->number + 64 ? run->record_capacity * 2 : trial->number + 64;
+        unsigned capacity =
+            run->record_capacity * 2 > trial->number + 64 ? run->record_capacity * 2 : trial->number + 64;
         struct trial_record *grown = memory_resize(run->account, run->records, sizeof *grown * capacity);
         if (grown == NULL)
             return false;
         run->records = grown;
         run->record_capacity = capacity;
     }
-    run->records[trial->number] = (struct trial_record){.state = trial->state, .objective = trial->objective,
-                                                        .wall_ns = trial->ended_ns - trial->created_ns};
+    run->records[trial->number] = (struct trial_record){
+        .state = trial->state, .objective = trial->objective, .wall_ns = trial->ended_ns - trial->created_ns};
     if (trial->number >= run->record_count)
         run->record_count = trial->number + 1;
     return true;
@@ -255,9 +266,13 @@ void trial_committed(struct run *run, struct turn *turn, struct trial *trial) {
         run_fail(run, turn, TROUPE_NOMEM, "out of memory recording trial %u", trial->number);
         return;
     }
-    struct run_event event = {.kind = RUN_EVENT_TRIAL, .trial = trial->number, .state = trial->state,
-                              .objective = trial->objective, .wall_ns = trial->ended_ns - trial->created_ns,
-                              .configuration = &trial->configuration, .text = trial->message};
+    struct run_event event = {.kind = RUN_EVENT_TRIAL,
+                              .trial = trial->number,
+                              .state = trial->state,
+                              .objective = trial->objective,
+                              .wall_ns = trial->ended_ns - trial->created_ns,
+                              .configuration = &trial->configuration,
+                              .text = trial->message};
     if (run->has_best && run->best_trial == trial->number)
         event.kind = RUN_EVENT_BEST;
     run_show(run, turn, &event);

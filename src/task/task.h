@@ -1,5 +1,5 @@
-/* task: the nouns that registry, agent, coordinate and pipeline share: capability set, resources, task, result, and
- * the payloads of the messages between them (kinds in runtime/message.def).
+/* task: the nouns that registry, agent, coordinate and pipeline share: capability set, resources, task,
+ * result, and the payloads of the messages between them (kinds in runtime/message.def).
  *
  * Threads: plain data; owned by one actor at a time and handed over by messages.
  * Memory:  a task is one block from its owner's account, handed along OFFER and back along TASK_ENDED. */
@@ -17,7 +17,8 @@ struct capability_names { /* filled at start, read-only afterwards */
     unsigned count;
     const char *names[CAPABILITIES_MAX]; /* caller-owned text */
 };
-MUST_CHECK enum troupe_error capability_intern(struct capability_names *names, const char *name, unsigned *ret_bit); /* LIMIT */
+MUST_CHECK enum troupe_error capability_intern(struct capability_names *names, const char *name,
+                                               unsigned *ret_bit);           /* LIMIT */
 int capability_find(const struct capability_names *names, const char *name); /* -1 */
 void capability_set_add(struct capability_set *set, unsigned bit);
 bool capability_set_has(const struct capability_set *set, unsigned bit);
@@ -32,14 +33,15 @@ struct resource_names {
     unsigned count;
     const char *names[RESOURCES_MAX];
 };
-MUST_CHECK enum troupe_error resource_intern(struct resource_names *names, const char *name, unsigned *ret_index); /* LIMIT */
+MUST_CHECK enum troupe_error resource_intern(struct resource_names *names, const char *name,
+                                             unsigned *ret_index); /* LIMIT */
 bool resources_fit(const struct resources *free, const struct resources *needed);
 void resources_take(struct resources *free, const struct resources *needed); /* CHECKs that it fits */
 void resources_give(struct resources *free, const struct resources *back);
 
 /* ---- task ---- */
 struct task_id {
-    uint64_t run;     /* number of the run in this process */
+    uint64_t run; /* number of the run in this process */
     uint32_t trial;
     uint16_t stage;
     uint16_t attempt; /* from 1 */
@@ -47,36 +49,46 @@ struct task_id {
 bool task_id_equal(struct task_id a, struct task_id b);
 uint64_t task_id_span(struct task_id id); /* for the trace */
 
-enum task_state { TASK_WAITING, TASK_OFFERED, TASK_QUEUED, TASK_RUNNING, TASK_OK, TASK_FAILED, TASK_CANCELLED, TASK_REJECTED };
+enum task_state {
+    TASK_WAITING,
+    TASK_OFFERED,
+    TASK_QUEUED,
+    TASK_RUNNING,
+    TASK_OK,
+    TASK_FAILED,
+    TASK_CANCELLED,
+    TASK_REJECTED
+};
 bool task_state_terminal(enum task_state state);
 const char *task_state_name(enum task_state state);
 
 struct task {
     struct task *next; /* owner: whoever holds the task */
     struct task_id id;
-    actor_ref owner;        /* gets TASK_ENDED, exactly once */
-    actor_ref agent;        /* who runs it; 0 until offered */
-    unsigned capability;    /* bit */
+    actor_ref owner;     /* gets TASK_ENDED, exactly once */
+    actor_ref agent;     /* who runs it; 0 until offered */
+    unsigned capability; /* bit */
     enum task_state state;
-    uint8_t priority;       /* higher first */
+    uint8_t priority; /* higher first */
     bool idempotent;
     struct resources resources;
-    uint64_t submitted_ns;  /* owner stamps */
-    uint64_t assigned_ns;   /* coordinator stamps: offer sent */
-    uint64_t accepted_ns;   /* agent stamps: into its queue */
-    uint64_t started_ns;    /* agent stamps: written to the worker */
-    uint64_t ended_ns;      /* agent stamps: answer read */
-    uint64_t deadline_ns;   /* absolute; UINT64_MAX: none */
-    uint64_t timeout_ns;    /* of execution; 0: none */
-    uint64_t expected_ns;   /* p50 estimate of service; 0: unknown */
-    uint32_t epoch;         /* of the offer */
-    uint32_t rebalanced;    /* rounds */
+    uint64_t submitted_ns;                               /* owner stamps */
+    uint64_t assigned_ns;                                /* coordinator stamps: offer sent */
+    uint64_t accepted_ns;                                /* agent stamps: into its queue */
+    uint64_t started_ns;                                 /* agent stamps: written to the worker */
+    uint64_t ended_ns;                                   /* agent stamps: answer read */
+    uint64_t deadline_ns;                                /* absolute; UINT64_MAX: none */
+    uint64_t timeout_ns;                                 /* of execution; 0: none */
+    uint64_t expected_ns;                                /* p50 estimate of service; 0: unknown */
+    uint32_t epoch;                                      /* of the offer */
+    uint32_t rebalanced;                                 /* rounds */
     const char *run_name, *stage_name, *capability_name; /* live as long as the run */
     const char *artifact_directory;                      /* absolute, or NULL */
     struct account *account;
     uint32_t body_length;
-    /* The JSON members that the worker gets besides ids and deadline: "variables":{..},"inputs":{..},"data":{..},"seed":1 */
-    char *body; /* inside the task's block */
+    /* The JSON members that the worker gets besides ids and deadline:
+     * "variables":{..},"inputs":{..},"data":{..},"seed":1 */
+    char *body;                 /* inside the task's block */
     struct task_result *result; /* once ended; owned by the task */
 };
 /* One block; body is copied. */
@@ -105,7 +117,8 @@ struct task_result {
 struct task_result *task_result_new(struct account *account, const char *value, size_t value_length);
 void task_result_free(struct task_result *result);
 
-/* What an agent says of itself: the opaque bytes of its registry row, so that the coordinator knows how much it takes. */
+/* What an agent says of itself: the opaque bytes of its registry row, so that the coordinator knows how much
+ * it takes. */
 struct agent_profile {
     uint32_t slots;         /* tasks that run at once (instances); at least 1 */
     uint32_t batch_max;     /* tasks of one message to a worker; 0: 1 */
@@ -118,9 +131,18 @@ struct message_coordinate {
     struct task *tasks; /* list by next */
     unsigned count;
 };
-/* COORDINATED (coordinator -> owner), once per batch, after T0..T5; token of the request. Refused tasks follow as
- * TASK_ENDED with state REJECTED; every task of the batch ends in exactly one TASK_ENDED. */
-enum coordinate_phase { PHASE_DISCOVER, PHASE_SCORE, PHASE_MATRIX, PHASE_ASSIGN, PHASE_OFFER, PHASE_REBALANCE, PHASE_FEEDBACK, PHASE_COUNT };
+/* COORDINATED (coordinator -> owner), once per batch, after T0..T5; token of the request. Refused tasks
+ * follow as TASK_ENDED with state REJECTED; every task of the batch ends in exactly one TASK_ENDED. */
+enum coordinate_phase {
+    PHASE_DISCOVER,
+    PHASE_SCORE,
+    PHASE_MATRIX,
+    PHASE_ASSIGN,
+    PHASE_OFFER,
+    PHASE_REBALANCE,
+    PHASE_FEEDBACK,
+    PHASE_COUNT
+};
 struct message_coordinated {
     unsigned submitted, accepted /* by an agent */, waiting /* in the coordinator */, rejected;
     unsigned on_time, late, rebalanced;
@@ -149,7 +171,8 @@ struct message_offer_answer {
     uint64_t estimated_completion_ns; /* absolute, of everything accepted */
     uint64_t capacity_in_ns;          /* OVERLOADED */
 };
-/* TASK_ENDED: agent -> coordinator; the coordinator gives resources back and passes the same message to the owner. */
+/* TASK_ENDED: agent -> coordinator; the coordinator gives resources back and passes the same message to the
+ * owner. */
 struct message_task_ended {
     struct task *task; /* with result; state is terminal */
 };
@@ -164,8 +187,16 @@ struct message_task_progress {
     unsigned metric_count;
     struct metric metrics[4];
 };
-/* AGENT_EVENT (agent -> coordinator; the coordinator passes it to the listener it was given): worth a line. */
-enum agent_event { AGENT_UP, AGENT_WORKER_DIED, AGENT_WORKER_KILLED, AGENT_RESTARTED, AGENT_GAVE_UP, AGENT_LOG };
+/* AGENT_EVENT (agent -> coordinator; the coordinator passes it to the listener it was given): worth a line.
+ */
+enum agent_event {
+    AGENT_UP,
+    AGENT_WORKER_DIED,
+    AGENT_WORKER_KILLED,
+    AGENT_RESTARTED,
+    AGENT_GAVE_UP,
+    AGENT_LOG
+};
 struct message_agent_event {
     enum agent_event event;
     actor_ref agent;

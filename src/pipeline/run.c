@@ -1,0 +1,359 @@
+/* run: one run from set-up to its answer.
+ *
+ * Order of life: directory and store (lock) -> study (and its history on resume) -> runtime -> registry ->
+ * engine -> coordinator -> agents -> runtime_run (this thread is worker 0) -> best/ -> everything freed in
+ * reverse order. What was set up is freed from any point of failure by the one end below. Threads: the
+ * calling thread, besides the runtime's. Memory: struct run, from the caller's account. */
+#include "pipeline/run_internal.h"
+
+#include "agent/agent.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+/* agents_free wants to come after runtime_free, so the handles live here. */
+struct run_agents {
+    struct agents *handles[PIPELINE_AGENTS_MAX];
+    char logs[PIPELINE_AGENTS_MAX][1200];
+};
+
+static enum troupe_error make_id(struct run *run, struct fault *fault) {
+    if (run->options.run_id != NULL) {
+        if (strlen(run->options.run_id) >= sizeof run->id || strchr(run->options.run_id, '/') != NULL ||
+            run->options.run_id[0] == '\0' || run->options.run_id[0] == '.')
+            return fault_set(fault, TROUPE_USAGE, "--run-id",
+                             "'%.80s' is no name for a run: expected 1 to 127 characters without '/', not "
+                             "starting with '.'",
+                             run->options.run_id);
+        snprintf(run->id, sizeof run->id, "%s", run->options.run_id);
+        return TROUPE_OK;
+    }
+    /* name-DAYS.SECONDS in a form that sorts by time, and four random digits against a tie */
+    int64_t seconds = env_utc(run->env) / 1000000000;
+    snprintf(run->id, sizeof run->id, "%.60s-%llx-%04x", run->pipeline->name, (unsigned long long)seconds,
+             (unsigned)(env_random(run->env) & 0xffff));
+    for (char *c = run->id; *c != '\0'; c++)
+        if (*c == '/' || *c == ' ')
+            *c = '-';
+    return TROUPE_OK;
+}
+
+static enum troupe_error make_directories(struct run *run, struct fault *fault) {
+    const char *runs = run->options.runs_directory != NULL ? run->options.runs_directory : "runs";
+    char relative[1000];
+    snprintf(relative, sizeof relative, "%s/%s", runs, run->id);
+    if (strlen(runs) + strlen(run->id) + 2 > 900)
+        return fault_set(fault, TROUPE_LIMIT, runs, "the path of the run is longer than 900 bytes");
+    enum troupe_error error = env_absolute(run->env, relative, run->directory, sizeof run->directory);
+    if (error != TROUPE_OK)
+        return fault_set(fault, error, relative, "cannot make this path absolute");
+    snprintf(run->artifacts, sizeof run->artifacts, "%s/artifacts", run->directory);
+    snprintf(run->work, sizeof run->work, "%s/work", run->directory);
+    if (run->options.resume) {
+        struct env_info info = {0};
+        IGNORE(env_info(run->env, run->directory, &info), "an unreadable one is reported as absent");
+        if (!info.exists)
+            return fault_set(fault, TROUPE_NOT_FOUND, run->directory, "there is no run '%s' to resume",
+                             run->id);
+    }
+    error = env_make_directories(run->env, run->directory, fault);
+    if (error == TROUPE_OK && !run->options.no_store)
+        error = env_make_directories(run->env, run->artifacts, fault);
+    return error;
+}
+
+/* One directory for each trial in flight and stage: made once, so that no turn waits for the disk. */
+static enum troupe_error make_work(struct run *run, struct fault *fault) {
+    char path[1300];
+    enum troupe_error error = env_remove_tree(run->env, run->work);
+    if (error != TROUPE_OK)
+        return fault_set(fault, error, run->work, "cannot clear the work of an earlier process");
+    for (unsigned slot = 0; slot < run->parallel + 2 && error == TROUPE_OK; slot++)
+        for (unsigned i = 0; i < run->pipeline->stage_count && error == TROUPE_OK; i++) {
+            snprintf(path, sizeof path, "%s/%u.%s", run->work, slot, run->pipeline->stages[i].name);
+            error = env_make_directories(run->env, path, fault);
+        }
+    return error;
+}
+
+static enum troupe_error open_store(struct run *run, struct fault *fault) {
+    struct store_options options = {.create = !run->options.resume, .memory = run->options.no_store};
+    struct env_info info = {0};
+    char path[1200];
+    snprintf(path, sizeof path, "%s/store.db", run->directory);
+    if (!run->options.resume && env_info(run->env, path, &info) == TROUPE_OK && info.exists)
+        return fault_set(fault, TROUPE_EXISTS, run->directory,
+                         "the run '%s' exists already: go on with --resume %s, or choose another --run-id",
+                         run->id, run->id);
+    enum troupe_error error =
+        store_open(run->env, run->account, run->directory, &options, &run->store, fault);
+    return error == TROUPE_OK ? store_start(run->store, run->runtime, fault) : error;
+}
+
+static void count_slots(struct run *run) {
+    unsigned in_trial = 0;
+    for (unsigned a = 0; a < run->pipeline->agent_count; a++) {
+        const struct pipeline_agent *agent = &run->pipeline->agents[a];
+        bool used = false;
+        for (unsigned s = 0; s < run->pipeline->stage_count; s++)
+            used = used || (run->pipeline->stages[s].in_trial &&
+                            capability_set_has(&agent->capabilities, run->pipeline->stages[s].capability));
+        run->slots += agent->instances;
+        in_trial += used ? agent->instances * agent->batch_max : 0;
+    }
+    run->parallel = run->pipeline->parallel != 0 ? run->pipeline->parallel : in_trial;
+    if (run->parallel > PIPELINE_PARALLEL_MAX)
+        run->parallel = PIPELINE_PARALLEL_MAX;
+    if (run->parallel == 0)
+        run->parallel = 1;
+    run->trial_limit = run->pipeline->trials != 0 ? run->pipeline->trials : UINT_MAX;
+    if (run->fixed != NULL)
+        run->trial_limit = 1;
+    for (unsigned k = run->pipeline->stage_count; k-- > 0;) {
+        unsigned i = run->pipeline->order[k];
+        if (run->pipeline->stages[i].in_trial)
+            run->trial_mask |= 1u << i;
+        if (i == run->pipeline->test_stage || (run->test_mask & (1u << i)))
+            run->test_mask |= 1u << i | run->pipeline->stages[i].needs;
+    }
+}
+
+static enum troupe_error start_agents(struct run *run, struct run_agents *agents, struct fault *fault) {
+    const struct pipeline *pipeline = run->pipeline;
+    for (unsigned a = 0; a < pipeline->agent_count; a++) {
+        const struct pipeline_agent *definition = &pipeline->agents[a];
+        snprintf(agents->logs[a], sizeof agents->logs[a], "%s/%s.log", run->directory, definition->name);
+        struct agent_spec spec = {.name = definition->name,
+                                  .argv = definition->argv,
+                                  .metrics = definition->metrics,
+                                  .kind = definition->kind == PIPELINE_AGENT_COMMAND ? AGENT_COMMAND
+                                          : definition->kind == PIPELINE_AGENT_ONCE  ? AGENT_ONCE
+                                                                                     : AGENT_NATIVE,
+                                  .plugin = definition->native,
+                                  .in_process = !definition->isolate,
+                                  .capabilities = definition->capabilities,
+                                  .capability_names = &pipeline->capabilities,
+                                  .resources = definition->resources,
+                                  .options_json = definition->options_json,
+                                  .instances = definition->instances,
+                                  .batch_max = definition->batch_max,
+                                  .window = definition->window,
+                                  .environment = definition->environment,
+                                  .directory = pipeline->directory,
+                                  .log_path = run->options.no_store ? NULL : agents->logs[a],
+                                  .timeout_ns = definition->timeout_ns,
+                                  .stop_grace_ns = run->options.stop_grace_ns,
+                                  .worker_line_max = run->options.worker_line_max,
+                                  .coordinator = run->coordinator,
+                                  .account = run->account};
+        if (spec.window < spec.batch_max)
+            spec.window = spec.batch_max;
+        enum troupe_error error = agent_start(run->runtime, run->registry, &spec, &agents->handles[a], fault);
+        if (error != TROUPE_OK)
+            return error;
+        for (unsigned i = 0; i < agents_count(agents->handles[a]); i++)
+            run->agents[run->agent_count++] = agents_actor(agents->handles[a], i);
+    }
+    return TROUPE_OK;
+}
+
+static enum troupe_error start_parts(struct run *run, struct run_agents *agents, struct fault *fault) {
+    struct runtime_options options = {.workers = run->options.workers};
+    enum troupe_error error = runtime_create(run->env, run->account, &options, &run->runtime, fault);
+    if (error == TROUPE_OK)
+        error = open_store(run, fault);
+    if (error == TROUPE_OK)
+        error = make_work(run, fault);
+    if (error == TROUPE_OK && run->options.resume)
+        error = run_resume(run, fault);
+    if (error == TROUPE_OK)
+        error = registry_create(run->runtime, run->account, NULL, &run->registry, fault);
+    if (error == TROUPE_OK)
+        error = run_spawn_engine(run, fault);
+    if (error != TROUPE_OK)
+        return error;
+    task_message_destructors();
+    struct coordinator_options coordinator = {.capabilities = &run->pipeline->capabilities,
+                                              .resource_names = &run->pipeline->resource_names,
+                                              .resources = run->pipeline->resources_free,
+                                              .listener = run->self,
+                                              .statistics = &run->coordinator_statistics};
+    error =
+        coordinator_start(run->runtime, run->registry, run->account, &coordinator, &run->coordinator, fault);
+    return error == TROUPE_OK ? start_agents(run, agents, fault) : error;
+}
+
+static void on_signal(void *context, enum env_signal signal) {
+    struct run *run = context;
+    if (signal != ENV_SIGNAL_STOP)
+        return;
+    if (run->stopping || run->finishing) { /* twice: at once; what is committed stays, children are killed */
+        runtime_stop(run->runtime);
+        return;
+    }
+    struct message *message = message_new(run->runtime, MESSAGE_RUN_STOP, 0);
+    if (message != NULL)
+        IGNORE(actor_send(run->runtime, NULL, run->self, &message), "an engine that is gone has stopped");
+    message_free(&message);
+}
+
+static enum troupe_error send_start(struct run *run, struct fault *fault) {
+    struct message *message = message_new(run->runtime, MESSAGE_RUN_START, 0);
+    enum troupe_error error =
+        message == NULL ? TROUPE_NOMEM : actor_send(run->runtime, NULL, run->self, &message);
+    message_free(&message);
+    return error == TROUPE_OK ? error : fault_set(fault, error, run->id, "the run could not be started");
+}
+
+/* The definition as it stands, for --resume: on disk before the first row is. */
+static enum troupe_error write_definition(struct run *run, struct fault *fault) {
+    struct buffer text;
+    struct json json;
+    char path[1200];
+    buffer_init(&text, run->account, 32 << 20);
+    json_init(&json, &text);
+    json_object_begin(&json);
+    json_field_string(&json, "source", run->pipeline->source);
+    json_field_string(&json, "directory", run->pipeline->directory);
+    json_key(&json, "pipeline");
+    node_write_json(document_root(run->pipeline->document), &json);
+    json_object_end(&json);
+    enum troupe_error error = buffer_ok(&text);
+    snprintf(path, sizeof path, "%s/pipeline.json", run->directory);
+    if (error == TROUPE_OK)
+        error = env_write_file(run->env, path, text.bytes, text.length, fault);
+    else
+        fault_set(fault, error, path, "out of memory writing the definition");
+    buffer_free(&text);
+    return error;
+}
+
+static void free_parts(struct run *run, struct run_agents *agents) {
+    registry_free(run->registry);
+    runtime_free(run->runtime);
+    for (unsigned a = 0; a < PIPELINE_AGENTS_MAX; a++)
+        agents_free(agents->handles[a]);
+    store_close(run->store);
+    study_free(run->study);
+    for (unsigned i = 0; i < PIPELINE_STAGES_MAX; i++)
+        stage_result_drop(run->best_results[i]);
+    for (unsigned i = 0; i < ARRAY_COUNT(run->trials); i++)
+        if (run->trials[i] != NULL)
+            trial_free(run, run->trials[i]);
+    reuse_free(&run->reuse);
+    size_t at = 0, length;
+    const char *key;
+    void *value;
+    while (run->clocks != NULL && map_next(run->clocks, &at, &key, &length, &value))
+        memory_free(run->account, value);
+    map_free(run->clocks);
+    map_free(run->attempts);
+    memory_free(run->account, run->records);
+    memory_free(run->account, agents);
+}
+
+static enum troupe_error prepare(struct run *run, struct fault *fault) {
+    enum troupe_error error = make_id(run, fault);
+    if (error == TROUPE_OK)
+        error = make_directories(run, fault);
+    if (error == TROUPE_OK)
+        error = study_create(run->pipeline->space, &run->pipeline->study, &run->study, fault);
+    if (error == TROUPE_OK &&
+        (reuse_init(&run->reuse, run->account,
+                    run->options.artifacts_bytes_max != 0 ? run->options.artifacts_bytes_max : 4ull << 30) !=
+             TROUPE_OK ||
+         map_create(run->account, &run->attempts) != TROUPE_OK ||
+         map_create(run->account, &run->clocks) != TROUPE_OK))
+        error = fault_set(fault, TROUPE_NOMEM, run->id, "out of memory starting the run");
+    if (error == TROUPE_OK)
+        count_slots(run);
+    return error;
+}
+
+enum troupe_error run_execute(struct env *env, struct account *account, struct pipeline *pipeline,
+                              const struct run_options *options, struct run_outcome *ret_outcome,
+                              struct fault *fault) {
+    struct run *run = memory_alloc(account, sizeof *run);
+    struct run_agents *agents = memory_alloc(account, sizeof *agents);
+    struct fault own = {0};
+    if (run == NULL || agents == NULL) {
+        memory_free(account, run);
+        memory_free(account, agents);
+        return fault_set(fault, TROUPE_NOMEM, pipeline->name, "out of memory starting the run");
+    }
+    run->env = env;
+    run->account = account;
+    run->pipeline = pipeline;
+    run->options = *options;
+    run->fault = fault != NULL ? fault : &own;
+    run->fixed = options->configuration;
+    buffer_init(&run->response, account, 16 << 20);
+    enum troupe_error error = prepare(run, run->fault);
+    if (error == TROUPE_OK)
+        error = start_parts(run, agents, run->fault);
+    if (error == TROUPE_OK && !options->resume && !options->no_store)
+        error = write_definition(run, run->fault);
+    if (error == TROUPE_OK)
+        error = env_signals(env, on_signal, run);
+    if (error == TROUPE_OK)
+        error = send_start(run, run->fault);
+    if (error == TROUPE_OK) {
+        error = runtime_run(run->runtime);
+        if (error != TROUPE_OK)
+            fault_set(run->fault, error, run->id, "the run ended early: %s", error_text(error));
+        else
+            error = run->error;
+        IGNORE(env_signals(env, NULL, NULL), "the process ends soon");
+    }
+    if (run->summary_written && run->has_best && error == TROUPE_OK)
+        error = best_write(run, run->fault);
+    if (run->work[0] != '\0')
+        IGNORE(env_remove_tree(env, run->work), "leftovers are cleared by the next start");
+    ret_outcome->state = run->state == RUN_RUNNING ? RUN_STOPPED : run->state;
+    snprintf(ret_outcome->run_id, sizeof ret_outcome->run_id, "%s", run->id);
+    snprintf(ret_outcome->directory, sizeof ret_outcome->directory, "%s", run->directory);
+    ret_outcome->response = run->response;
+    free_parts(run, agents);
+    memory_free(account, run);
+    return error;
+}
+
+void run_outcome_free(struct run_outcome *outcome) {
+    buffer_free(&outcome->response);
+}
+
+enum troupe_error run_load_pipeline(struct env *env, struct account *account, const char *runs_directory,
+                                    const char *run_id, struct pipeline **ret_pipeline, struct fault *fault) {
+    char path[1200];
+    struct buffer text, json_text;
+    struct document *document = NULL;
+    struct env_info info = {0};
+    snprintf(path, sizeof path, "%s/%s/pipeline.json", runs_directory != NULL ? runs_directory : "runs",
+             run_id);
+    if (env_info(env, path, &info) != TROUPE_OK || !info.exists)
+        return fault_set(fault, TROUPE_NOT_FOUND, path,
+                         "there is no run '%s'; `troupe runs` lists what there is", run_id);
+    buffer_init(&text, account, 32 << 20);
+    buffer_init(&json_text, account, 32 << 20);
+    enum troupe_error error = env_read_file(env, path, &text, fault);
+    if (error == TROUPE_OK)
+        error = document_parse_json(buffer_string(&text), text.length, path, NULL, &document, fault);
+    const struct node *root = document_root(document);
+    if (error == TROUPE_OK && (node_kind(node_get(root, "pipeline")) != DOCUMENT_MAP ||
+                               node_kind(node_get(root, "directory")) != DOCUMENT_STRING))
+        error = fault_set(fault, TROUPE_CORRUPT, path, "expected `pipeline` and `directory`");
+    if (error == TROUPE_OK) {
+        struct json json;
+        json_init(&json, &json_text);
+        node_write_json(node_get(root, "pipeline"), &json);
+        error = buffer_ok(&json_text);
+    }
+    if (error == TROUPE_OK)
+        error = pipeline_parse(env, account, buffer_string(&json_text), json_text.length, path,
+                               node_string(node_get(root, "directory")), NULL, 0, ret_pipeline, fault);
+    document_free(document);
+    buffer_free(&text);
+    buffer_free(&json_text);
+    return error;
+}
