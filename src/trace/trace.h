@@ -40,7 +40,7 @@ void trace_emit(struct tracer *tracer, unsigned thread, enum trace_kind kind, ui
 uint64_t tracer_dropped(const struct tracer *tracer);
 uint64_t tracer_emitted(const struct tracer *tracer);
 
-/* Moves what the rings hold into `file` (append); the header is written first when the file is empty. */
+/* Moves what the rings hold into `file` (append); a tracer's first drain writes its header before. */
 MUST_CHECK enum troupe_error trace_drain(struct tracer *tracer, struct env_file *file, struct fault *fault);
 /* Reads a trace file from memory, calling back for each record in file order, ticks converted to ns. */
 MUST_CHECK enum troupe_error trace_read(const void *bytes, size_t length, const char *source,
