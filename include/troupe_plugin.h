@@ -6,11 +6,12 @@
  * time in one process.
  *
  * Threads: calls on one instance never overlap. The helpers below may only be called from inside `execute`,
- * on the thread that runs it, with the task and result that it was given. Memory:  everything reached through
- * a task belongs to the host and lives until `execute` returns; what is handed to a setter is copied.
- * Failure: `create` and `execute` return 0 for success. Helpers that can fail return 0 or NULL when the thing
- * asked for is absent or of another kind; setters return 0 when the bound in their comment is passed. Growth:
- * fields are only ever added at the end; `size` says how many there are. */
+ *          on the thread that runs it, with the task and result that it was given.
+ * Memory:  everything reached through a task belongs to the host and lives until `execute` returns; what is
+ *          handed to a setter is copied.
+ * Failure: `create` and `execute` return 0 for success. Helpers that can fail return 0 or NULL when the
+ *          thing asked for is absent or of another kind; setters return 0 when the bound in their comment is
+ *          passed. Growth: fields are only ever added at the end; `size` says how many there are. */
 #ifndef TROUPE_PLUGIN_H
 #define TROUPE_PLUGIN_H
 

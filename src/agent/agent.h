@@ -3,19 +3,20 @@
  * answers.
  *
  * Job:     agent_start spawns the instances and registers a row for each: namespace "agents", name
- * "NAME/INSTANCE", opaque `struct agent_profile`, capabilities as declared, health UP; DRAINING after
- * AGENT_DRAIN, DOWN once it gave up. An instance answers OFFER (by reply), ends each accepted task with one
- * TASK_ENDED to the actor that offered it, obeys TASK_CANCEL, sends TASK_PROGRESS to the task's owner, and
- * AGENT_EVENT to the coordinator. Threads: agent_start before runtime_run, or on worker 0 (in a turn of a
- * pinned actor) while it runs; agents_drain, agents_statistics and the readers from any thread. Instances
- * with children are pinned to worker 0, where their lines arrive: no line costs a thread hop. Memory:  texts,
- * arrays, the names and the account of a spec are not copied: they live until agents_free, which is called
- * after runtime_free. Results are charged to the account of their task. Failure: what cannot work at all (no
- * program named, a plugin that cannot be opened) fails agent_start; what a child does is never an error of
- * the floor: it ends tasks with WORKER, PROTOCOL, TIMEOUT, LIMIT or CANCELLED and a message that names the
- * agent, and is told as AGENT_EVENT. Invariants: an accepted task ends exactly once, whatever the child does;
- * an answer counts only for the attempt that is with this child; queue, window, lines, restarts and logs are
- * bounded. */
+ *          "NAME/INSTANCE", opaque `struct agent_profile`, capabilities as declared, health UP; DRAINING
+ *          after AGENT_DRAIN, DOWN once it gave up. An instance answers OFFER (by reply), ends each accepted
+ *          task with one TASK_ENDED to the actor that offered it, obeys TASK_CANCEL, sends TASK_PROGRESS to
+ *          the task's owner, and AGENT_EVENT to the coordinator.
+ * Threads: agent_start before runtime_run, or on worker 0 (in a turn of a pinned actor) while it runs;
+ *          agents_drain, agents_statistics and the readers from any thread. Instances with children are
+ *          pinned to worker 0, where their lines arrive: no line costs a thread hop.
+ * Memory:  texts, arrays, the names and the account of a spec are not copied: they live until agents_free,
+ *          which is called after runtime_free. Results are charged to the account of their task.
+ * Failure: what cannot work at all (no program named, a plugin that cannot be opened) fails agent_start;
+ *          what a child does is never an error of the floor: it ends tasks with WORKER, PROTOCOL, TIMEOUT,
+ *          LIMIT or CANCELLED and a message that names the agent, and is told as AGENT_EVENT.
+ * Invariants: an accepted task ends exactly once, whatever the child does; an answer counts only for the
+ *             attempt that is with this child; queue, window, lines, restarts and logs are bounded. */
 #ifndef AGENT_AGENT_H
 #define AGENT_AGENT_H
 

@@ -1,11 +1,12 @@
 /* native_agent: instances that have no child: a function of this process, inside the turn or as a job, and a
- * plugin with `isolate: false`, always as a job. What they run is trusted: it cannot be killed, only asked to
- * stop.
+ * plugin with `isolate: false`, always as a job. What they run is trusted: it cannot be killed, only asked
+ * to stop.
  *
  * One task at a time runs per instance, because calls on one plugin instance may not overlap.
  * Threads: the job's thread works on a block of its own (struct native_run) that owns the task for so long;
- * the actor only writes its `cancelled` flag. Memory: whoever has the block when the other is gone frees it.
- * The open plugin is counted, for a job may outlive its actor. */
+ *          the actor only writes its `cancelled` flag.
+ * Memory:  whoever has the block when the other is gone frees it. The open plugin is counted, for a job may
+ *          outlive its actor. */
 #include "agent/agent_instance.h"
 
 #include "agent/plugin_host.h"

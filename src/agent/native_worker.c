@@ -1,7 +1,8 @@
 /* `troupe worker-native PLUGIN.so`: the isolated child that hosts one instance of a native plugin and speaks
  * the worker protocol for it. A plugin that crashes takes this process with it and nothing else.
  *
- * Threads: one. Memory: accounts of its own. Runs in a child: see worker_loop.h. */
+ * Threads: one.
+ * Memory:  accounts of its own. Runs in a child: see worker_loop.h. */
 #include "agent/plugin_host.h"
 #include "agent/worker_loop.h"
 #include "agent/worker_main.h"

@@ -1,8 +1,9 @@
 /* Placeholders and metrics of plain commands.
  *
  * A metric is the last `name=value` or `name: value` in the output (the name may be quoted, as in a printed
- * Python dictionary), or the last JSON line with that key at its top. The name must stand alone: best_val_acc
- * is not val_acc. Memory: one line of at most ONCE_LINE_MAX bytes, whatever the command prints. */
+ * Python dictionary), or the last JSON line with that key at its top. The name must stand alone:
+ * best_val_acc is not val_acc.
+ * Memory:  one line of at most ONCE_LINE_MAX bytes, whatever the command prints. */
 #include "agent/once_text.h"
 
 #include "document/document.h"

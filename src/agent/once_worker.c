@@ -2,16 +2,15 @@
  * {placeholders} filled with the configuration; its output goes to standard error (the run's log), and the
  * metrics are found in it.
  *
- *              exec fails                       exits, or is killed
- *   spawned ----------------> error    running ---------------------> reaped -> group killed -> output
- * drained -> answer | time is up, cancel, end of input, SIGTERM
- *                                        +--> SIGTERM to its group, SIGKILL a second later or just before the
- * deadline
+ * exec fails                       exits, or is killed spawned ----------------> error    running
+ * ---------------------> reaped -> group killed -> output drained -> answer | time is up, cancel, end of
+ * input, SIGTERM +--> SIGTERM to its group, SIGKILL a second later or just before the deadline
  *
  * Invariants: when a task is answered nothing of its process group is left. The command dies with this
- * process (parent-death signal), and this process ends the group when Troupe dies, which it sees as SIGTERM
- * or end of input. Threads: one. Memory: bounded, whatever the command prints. Runs in a child: plain POSIX,
- * see worker_loop.h. */
+ *             process (parent-death signal), and this process ends the group when Troupe dies, which it sees
+ *             as SIGTERM or end of input.
+ * Threads: one.
+ * Memory:  bounded, whatever the command prints. Runs in a child: plain POSIX, see worker_loop.h. */
 #include "agent/once_text.h"
 #include "agent/worker_loop.h"
 #include "agent/worker_main.h"

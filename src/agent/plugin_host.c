@@ -1,11 +1,12 @@
-/* Opens native plugins and runs their tasks: checks the exported structure, answers the helpers of
- * struct troupe_plugin_host from the task's JSON, collects what the plugin sets into a task_result.
+/* Opens native plugins and runs their tasks: checks the exported structure, answers the helpers of struct
+ * troupe_plugin_host from the task's JSON, collects what the plugin sets into a task_result.
  *
  * Invariants: the JSON is parsed at most once a task, and only when something in it is asked for, so a stage
- * that reads nothing costs no parse. The first refused setter decides the task's error, whatever the plugin
- * returns. Threads: none of its own; see plugin_host.h. Memory: what a task's helpers hand out is in the
- * call's arena and document and dies when plugin_execute returns. dlopen is the one call on the system here.
- */
+ *             that reads nothing costs no parse. The first refused setter decides the task's error, whatever
+ *             the plugin returns.
+ * Threads: none of its own; see plugin_host.h.
+ * Memory:  what a task's helpers hand out is in the call's arena and document and dies when plugin_execute
+ *          returns. dlopen is the one call on the system here. */
 #include "agent/plugin_host.h"
 
 #include <dlfcn.h>

@@ -1,9 +1,11 @@
-/* prediction: how long the next task of one capability will take at one instance, from the few that were last
- * seen.
+/* prediction: how long the next task of one capability will take at one instance, from the few that were
+ * last seen.
  *
  * Durations of one program on one kind of task spread by factors, not by amounts, so their logarithms are
  * averaged: p50 = exp(mean), p90 = exp(mean + 1.28 deviations). A window of 32 follows a change of load
- * within seconds. Threads: the instance's. Memory: none. */
+ * within seconds.
+ * Threads: the instance's.
+ * Memory:  none. */
 #ifndef AGENT_PREDICTION_H
 #define AGENT_PREDICTION_H
 

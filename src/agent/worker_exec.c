@@ -1,14 +1,15 @@
 /* worker_exec: the hidden command through which each child starts: `troupe worker-exec [--parent PID] --
  * PROGRAM ARGS...`. It becomes the program, having first taken away what no worker needs.
  *
- * - It dies with Troupe: the parent-death signal is set again after the exec of this binary, and Troupe's pid
- * is given, so that its death between fork and here is seen.
- * - It gains no privilege (no_new_privs), and writes no core files.
- * - It changes no machine: a seccomp filter answers EPERM to loading modules, rebooting, swapping and setting
- *   clocks. That is no sandbox against a worker that wants harm: see SECURITY.md.
+ * - It dies with Troupe: the parent-death signal is set again after the exec of this binary, and Troupe's
+ * pid is given, so that its death between fork and here is seen. - It gains no privilege (no_new_privs), and
+ * writes no core files. - It changes no machine: a seccomp filter answers EPERM to loading modules,
+ * rebooting, swapping and setting clocks. That is no sandbox against a worker that wants harm: see
+ * SECURITY.md.
  *
  * Each is done when the kernel has it and left out silently when not: a worker on an old kernel still runs.
- * Runs in a child: plain POSIX. Failure: 127 no such program, 126 it cannot be run, with a line on stderr. */
+ * Runs in a child: plain POSIX.
+ * Failure: 127 no such program, 126 it cannot be run, with a line on stderr. */
 #include "agent/agent.h"
 
 #include <errno.h>

@@ -2,9 +2,10 @@
  * cut into lines in place, its standard error kept in the log, its end remembered.
  *
  * Threads: worker 0. Events come from env's callbacks between turns; none comes after worker_link_mute, but
- * `ended`. Memory:  the account given to init. A line that came whole is handed on where it lies; only the
- * tail of a chunk is copied. Failure: a line over line_max, or no memory for one, is the event `broken`: the
- * caller kills the child. */
+ *          `ended`.
+ * Memory:  the account given to init. A line that came whole is handed on where it lies; only the tail of a
+ *          chunk is copied.
+ * Failure: a line over line_max, or no memory for one, is the event `broken`: the caller kills the child. */
 #ifndef AGENT_WORKER_LINK_H
 #define AGENT_WORKER_LINK_H
 

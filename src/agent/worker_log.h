@@ -2,9 +2,9 @@
  * "[agent/instance] " before each line.
  *
  * Appending blocks, so a job does it: at most one at a time, from a second buffer; lines gather meanwhile,
- * bounded at 256 KiB; past that they are dropped, counted and said so in the log. Threads: the instance's,
- * but for the job. Memory: counted references (owner and job); whoever lets go last writes what is left and
- * closes the file. */
+ * bounded at 256 KiB; past that they are dropped, counted and said so in the log.
+ * Threads: the instance's, but for the job.
+ * Memory:  counted references (owner and job); whoever lets go last writes what is left and closes the file. */
 #ifndef AGENT_WORKER_LOG_H
 #define AGENT_WORKER_LOG_H
 

@@ -1,9 +1,11 @@
 /* The worker's side of the worker protocol: lines in, one task at a time to the service, answers out.
  *
  * Invariants: every task that is read is answered exactly once; an answer is written before the next task is
- * begun, so it never waits behind one. Lines that arrive during a task are only peeked at, for `cancel`, and
- * taken in order. Threads: one. Memory: the given account; the input holds at most INPUT_MAX bytes, then the
- * pipe does the waiting. Runs in a child: plain POSIX here is not reached from Troupe's process. */
+ *             begun, so it never waits behind one. Lines that arrive during a task are only peeked at, for
+ *             `cancel`, and taken in order.
+ * Threads: one.
+ * Memory:  the given account; the input holds at most INPUT_MAX bytes, then the pipe does the waiting. Runs
+ *          in a child: plain POSIX here is not reached from Troupe's process. */
 #include "agent/worker_loop.h"
 
 #include <errno.h>

@@ -1,9 +1,11 @@
-/* worker_protocol: the lines of doc/worker-protocol.md, written and read. Pure: no child, no clock, no actor.
+/* worker_protocol: the lines of doc/worker-protocol.md, written and read. Pure: no child, no clock, no
+ * actor.
  *
- * Threads: the caller's. Memory: a read line owns its document; everything in it lives until
- * worker_line_free. Failure: PROTOCOL with the start of the line and what was expected; NOMEM. What is wrong
- * inside a result (a value that is too long, a metric that is no number) is the task's failure, not the
- * line's: see worker_line_result. */
+ * Threads: the caller's.
+ * Memory:  a read line owns its document; everything in it lives until worker_line_free.
+ * Failure: PROTOCOL with the start of the line and what was expected; NOMEM. What is wrong inside a result
+ *          (a value that is too long, a metric that is no number) is the task's failure, not the line's: see
+ *          worker_line_result. */
 #ifndef AGENT_WORKER_PROTOCOL_H
 #define AGENT_WORKER_PROTOCOL_H
 

@@ -1,6 +1,7 @@
 /* Arena blocks double from 1 KiB to 256 KiB; what does not fit in a block of that size gets one of its own.
  * Invariants: memory handed out is zero and 16-byte aligned; `used` <= `size` of the newest block.
- * Threads: one at a time. Memory: the blocks belong to the arena's account. */
+ * Threads: one at a time.
+ * Memory:  the blocks belong to the arena's account. */
 #include "base/arena.h"
 
 #include <stdio.h>

@@ -1,6 +1,7 @@
 /* Values of the option table: looked up, parsed, bounded and printed from the one list in config.def.
  * Invariants: every value lies within its row's bounds; sources[i] is the highest source that has set option
- * i. Threads: see the header. Allocates nothing. */
+ *             i.
+ * Threads: see the header. Allocates nothing. */
 #include "base/config.h"
 
 #include <ctype.h>

@@ -2,9 +2,11 @@
  *
  * Precedence: command line > TROUPE_* environment > pipeline file > user configuration > /etc/troupe >
  * default. Sources may be read in any order: a lower one never replaces a higher one, the same one replaces
- * itself. Threads: filled in at start by one thread, read-only from then on. Memory: plain data, no
- * allocation. Failure: INVALID with where it was written and what was expected. Files and the environment are
- * read by the caller; this floor sees text only. */
+ * itself.
+ * Threads: filled in at start by one thread, read-only from then on.
+ * Memory:  plain data, no allocation.
+ * Failure: INVALID with where it was written and what was expected. Files and the environment are read by
+ *          the caller; this floor sees text only. */
 #ifndef BASE_CONFIG_H
 #define BASE_CONFIG_H
 

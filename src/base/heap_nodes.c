@@ -1,7 +1,8 @@
 /* The binary heap over pointers to intrusive nodes.
- * Invariants: nodes[i]->position == i + 1; no node sorts before its parent; (key, sequence) is a total order,
- * so equal keys leave in the order they came. Threads: one at a time. Memory: the array is the heap's, the
- * nodes are the caller's. */
+ * Invariants: nodes[i]->position == i + 1; no node sorts before its parent; (key, sequence) is a total
+ *             order, so equal keys leave in the order they came.
+ * Threads: one at a time.
+ * Memory:  the array is the heap's, the nodes are the caller's. */
 #include "base/heap.h"
 
 #include "base/check.h"

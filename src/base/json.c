@@ -1,6 +1,8 @@
 /* The JSON writer. A comma is owed at a depth once a value has been written there; a key pays it and leaves
- * none for its value. Invariants: begin and end match (checked); the output is valid UTF-8 whatever comes in.
- * Threads: one at a time. Memory: none of its own; failure sticks in the buffer. */
+ * none for its value.
+ * Invariants: begin and end match (checked); the output is valid UTF-8 whatever comes in.
+ * Threads: one at a time.
+ * Memory:  none of its own; failure sticks in the buffer. */
 #include "base/json.h"
 
 #include <math.h>

@@ -1,8 +1,11 @@
-/* The map: a dense array of entries in insertion order, and an open-addressing index of (tag, entry) over it.
+/* The map: a dense array of entries in insertion order, and an open-addressing index of (tag, entry) over
+ * it.
  * Invariants: every live entry is found from its hash by linear probing without passing an empty slot
- * (removal shifts later slots back, so the index has no tombstones); removed entries stay as holes in the
- * array until a put runs out of room, which then squeezes them out or doubles. The index is at most 5/8 full.
- * Threads: one at a time. Memory: the map owns its copies of text keys; values belong to the caller. */
+ *             (removal shifts later slots back, so the index has no tombstones); removed entries stay as
+ *             holes in the array until a put runs out of room, which then squeezes them out or doubles. The
+ *             index is at most 5/8 full.
+ * Threads: one at a time.
+ * Memory:  the map owns its copies of text keys; values belong to the caller. */
 #include "base/map.h"
 
 #include <string.h>

@@ -1,7 +1,9 @@
 /* Random streams and hashing. xoshiro256++ 1.0 (Blackman, Vigna, "Scrambled linear pseudorandom number
  * generators", 2019); bounded numbers by Lemire, "Fast random integer generation in an interval", 2019;
- * normals by Marsaglia's polar method, one of each pair, so that a stream is its four words and nothing else.
- * Invariants: the same (seed, sequence) gives the same numbers on every machine. Threads: one a stream. */
+ * normals by Marsaglia's polar method, one of each pair, so that a stream is its four words and nothing
+ * else.
+ * Invariants: the same (seed, sequence) gives the same numbers on every machine.
+ * Threads: one a stream. */
 #include "base/random.h"
 
 #include <math.h>

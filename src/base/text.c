@@ -1,6 +1,7 @@
 /* Small readers and writers of text: durations, sizes, strict numbers, the nearest word.
  * Invariants: the whole text must match; results are written on success only; nothing depends on the locale
- * (programs stay in the "C" locale). Threads: any. Allocates nothing. */
+ *             (programs stay in the "C" locale).
+ * Threads: any. Allocates nothing. */
 #include "base/buffer.h"
 
 #include <ctype.h>

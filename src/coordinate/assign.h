@@ -3,7 +3,8 @@
  * (assign_order_key); each goes to the slot where it ends first; small problems are then improved by moves
  * and swaps. The result is a forecast for every task and, for those that an agent takes now, an offer.
  *
- * Threads: one at a time per scratch. Memory: the caller's arrays; scratch from an account. */
+ * Threads: one at a time per scratch.
+ * Memory:  the caller's arrays; scratch from an account. */
 #ifndef COORDINATE_ASSIGN_H
 #define COORDINATE_ASSIGN_H
 

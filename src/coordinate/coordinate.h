@@ -2,23 +2,26 @@
  * after that every task's way to its one end.
  *
  * Job:     one coordinator actor. It gets batches (COORDINATE, best asked), offers tasks to agents (OFFER,
- * asked), keeps what no agent can take now in its own bounded queue, and passes each TASK_ENDED to the task's
- * owner. Payloads: task/task.h. Agents are known from a registry watch and from what they answer; never by
- * scanning. Threads: coordinator_start from any thread, before or during runtime_run; the rest happens in the
- * actor's turns. Memory:  the caller's account; a task's block is the coordinator's while it waits, the
- * agent's once offered. The coordinator keeps one pooled claim per live task and allocates nothing else per
- * task. Options, names and the statistics block must live as long as the actor. Failure: every task of a
- * COORDINATE that was delivered ends in exactly one TASK_ENDED to task->owner: REJECTED with NO_AGENT (no
- * agent has, or any longer has, the capability: named), UNSATISFIABLE (more than the totals: named, with the
- * nearest), DEADLINE (passed while it waited), OVERLOADED (queue full, or refused too often; message says
- * when capacity returns), INVALID (an id that is live already), NOMEM; FAILED with WORKER, retryable, when
- * its agent's actor ended, or TIMEOUT, retryable, when the agent did not answer its offer in time; CANCELLED;
- * or what the agent reported. A COORDINATE that is refused (FULL, DEAD) stays with its sender, tasks
- * included. Bounds:  waiting tasks queue_len_max; at an agent slots x 2 x batch_max (one running, one
- * prefetched per slot); rounds of rebalancing; offers of one task; agents. Each has a default below.
+ *          asked), keeps what no agent can take now in its own bounded queue, and passes each TASK_ENDED to
+ *          the task's owner. Payloads: task/task.h. Agents are known from a registry watch and from what
+ *          they answer; never by scanning.
+ * Threads: coordinator_start from any thread, before or during runtime_run; the rest happens in the actor's
+ *          turns.
+ * Memory:  the caller's account; a task's block is the coordinator's while it waits, the agent's once
+ *          offered. The coordinator keeps one pooled claim per live task and allocates nothing else per
+ *          task. Options, names and the statistics block must live as long as the actor.
+ * Failure: every task of a COORDINATE that was delivered ends in exactly one TASK_ENDED to task->owner:
+ *          REJECTED with NO_AGENT (no agent has, or any longer has, the capability: named), UNSATISFIABLE
+ *          (more than the totals: named, with the nearest), DEADLINE (passed while it waited), OVERLOADED
+ *          (queue full, or refused too often; message says when capacity returns), INVALID (an id that is
+ *          live already), NOMEM; FAILED with WORKER, retryable, when its agent's actor ended, or TIMEOUT,
+ *          retryable, when the agent did not answer its offer in time; CANCELLED; or what the agent
+ *          reported. A COORDINATE that is refused (FULL, DEAD) stays with its sender, tasks included.
+ * Bounds:  waiting tasks queue_len_max; at an agent slots x 2 x batch_max (one running, one prefetched per
+ *          slot); rounds of rebalancing; offers of one task; agents. Each has a default below.
  * Invariants, checked: counted resources are taken before the offer and given back once, never below zero nor
- * above the totals; submitted = ok + failed + cancelled + rejected + live; a round's phases add to its total.
- */
+ *          above the totals; submitted = ok + failed + cancelled + rejected + live; a round's phases add to
+ *          its total. */
 #ifndef COORDINATE_COORDINATE_H
 #define COORDINATE_COORDINATE_H
 

@@ -1,8 +1,9 @@
 /* ledger: one claim per live task: where it is, whose it is, what it holds; and the counts that must add up.
  *
  * A claim is made when a task is admitted and freed when its owner was told its end and nothing is held for
- * it any more. Threads: the coordinator's turns. Memory: pooled in chunks; nothing is allocated per task once
- * a chunk is there. */
+ * it any more.
+ * Threads: the coordinator's turns.
+ * Memory:  pooled in chunks; nothing is allocated per task once a chunk is there. */
 #ifndef COORDINATE_LEDGER_H
 #define COORDINATE_LEDGER_H
 

@@ -1,6 +1,8 @@
 /* snapshot: what is known of each agent: its registration, what it holds, what it has left, how fast it is.
  * Kept by registry changes, offer answers and task ends; never by scanning. One registry row per agent's
- * actor. Threads: the coordinator's turns. Memory: one block per agent, agents_max of them. */
+ * actor.
+ * Threads: the coordinator's turns.
+ * Memory:  one block per agent, agents_max of them. */
 #ifndef COORDINATE_SNAPSHOT_H
 #define COORDINATE_SNAPSHOT_H
 

@@ -1,7 +1,8 @@
 /* wait_queue: the tasks that no agent can take now, by what they need (demand) and, within one, by urgency.
  *
  * A demand is a capability with amounts of counted resources: all its tasks fit, or none does. Bounded:
- * queue_len_max tasks (the caller asks), DEMANDS_MAX kinds at a time. Threads: the coordinator's turns. */
+ * queue_len_max tasks (the caller asks), DEMANDS_MAX kinds at a time.
+ * Threads: the coordinator's turns. */
 #ifndef COORDINATE_WAIT_QUEUE_H
 #define COORDINATE_WAIT_QUEUE_H
 

@@ -2,12 +2,14 @@
  *
  * Threads: a document is read-only once parsed and may be read from any thread.
  * Memory:  one arena per document, on document_account(); document_free frees all of it. Strings are
- * NUL-terminated and live as long. Failure: SYNTAX with "source:line:column", LIMIT when a bound is passed,
- * NOMEM. Duplicate keys are refused. YAML:    1.1 as libyaml reads it with the 1.2 core schema for scalars
- * (true/false, null, ints, floats); a quoted scalar is always a string. Anchors/aliases are refused (they
- * hide size), tags too. JSON:    RFC 8259, strict. In both, an integer beyond 64 bits becomes a REAL; a
- * string may hold NULs, a key not. Position: a map entry's is that of its key, a list item's that of the
- * value; columns count characters. */
+ *          NUL-terminated and live as long.
+ * Failure: SYNTAX with "source:line:column", LIMIT when a bound is passed, NOMEM. Duplicate keys are
+ *          refused.
+ * YAML:    1.1 as libyaml reads it with the 1.2 core schema for scalars (true/false, null, ints, floats); a
+ *          quoted scalar is always a string. Anchors/aliases are refused (they hide size), tags too.
+ * JSON:    RFC 8259, strict. In both, an integer beyond 64 bits becomes a REAL; a string may hold NULs, a
+ *          key not.
+ * Position: a map entry's is that of its key, a list item's that of the value; columns count characters. */
 #ifndef DOCUMENT_DOCUMENT_H
 #define DOCUMENT_DOCUMENT_H
 

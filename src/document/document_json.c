@@ -1,7 +1,8 @@
 /* Strict JSON (RFC 8259) into the builder, in one pass without recursion. Own code because every value needs
  * its line and column, which no C library here reports; a byte order mark at the front is skipped.
  * Invariants: `at` never passes `end`; a column counts characters, so continuation bytes of the line are
- * counted as they are passed. Threads: one a parse. */
+ *             counted as they are passed.
+ * Threads: one a parse. */
 #include "document/document_tree.h"
 
 #include <errno.h>

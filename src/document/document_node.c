@@ -1,5 +1,6 @@
 /* Looking at a finished tree: kinds, positions, paths, children, values, JSON. Every call takes NULL as the
- * absent value. Threads: any, the tree is constant. Allocates nothing. */
+ * absent value.
+ * Threads: any, the tree is constant. Allocates nothing. */
 #include "document/document_tree.h"
 
 #include <math.h>

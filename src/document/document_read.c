@@ -1,5 +1,6 @@
 /* Checked readers: a wrong value becomes a sentence with position, path, what was expected and what was
- * found. Invariants: *ret is written on success only; an absent node is a success that writes nothing.
+ * found.
+ * Invariants: *ret is written on success only; an absent node is a success that writes nothing.
  * Threads: any, the tree is constant. Allocates nothing. */
 #include "document/document_tree.h"
 

@@ -1,6 +1,7 @@
 /* One value of a document changed: the tree is copied through a builder, and on the way down the path the
- * other value takes the place of the old one. Copying keeps the old document immutable and the new one in one
- * arena. Recursion is bounded by DOCUMENT_DEPTH_MAX. Threads: one a call. */
+ * other value takes the place of the old one. Copying keeps the old document immutable and the new one in
+ * one arena. Recursion is bounded by DOCUMENT_DEPTH_MAX.
+ * Threads: one a call. */
 #include "document/document_tree.h"
 
 #include <stdlib.h>

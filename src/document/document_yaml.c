@@ -1,7 +1,8 @@
 /* YAML through libyaml's events into the builder. libyaml allocates for itself (a few KiB, and the scalar at
  * hand); its failures come back as NOMEM. Refused, each with a sentence: aliases and anchors (they hide
- * size), tags, several documents, keys that are no scalars. Invariants: one event is alive at a time and
- * deleted before the next. Threads: one a parse. */
+ * size), tags, several documents, keys that are no scalars.
+ * Invariants: one event is alive at a time and deleted before the next.
+ * Threads: one a parse. */
 #include "document/document_tree.h"
 
 #include <string.h>

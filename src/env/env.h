@@ -1,11 +1,11 @@
 /* env: the outside world behind one seam. Clock, random numbers, workers and parking, jobs, child processes
- * and files are reached through `struct env` alone. Two implementations: os_*.c (libuv, pthreads) and sim_*.c
- * (virtual time, one thread, one seed; the same seed replays the same run, event for event).
+ * and files are reached through `struct env` alone. Two implementations: os_*.c (libuv, pthreads) and
+ * sim_*.c (virtual time, one thread, one seed; the same seed replays the same run, event for event).
  *
  * Threads: a call says which thread may make it. Worker 0 is the I/O worker: it runs the event loop, and
- * every child, descriptor and signal callback runs on it, between turns. Memory:  objects belong to the env's
- * account; env_destroy requires that children and files are gone. Failure: enum troupe_error, with IO,
- * DISK_FULL, NOT_FOUND, EXISTS, LOCKED told apart. */
+ *          every child, descriptor and signal callback runs on it, between turns.
+ * Memory:  objects belong to the env's account; env_destroy requires that children and files are gone.
+ * Failure: enum troupe_error, with IO, DISK_FULL, NOT_FOUND, EXISTS, LOCKED told apart. */
 #ifndef ENV_ENV_H
 #define ENV_ENV_H
 

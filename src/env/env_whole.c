@@ -1,8 +1,9 @@
 /* env_whole: calls on whole files, paths and trees, composed of the single calls of either implementation.
  *
  * Invariants: a file written here is old or new, never half; a directory made here survives a power cut;
- * every walk, list and path has a bound. Threads:    any, blocking. Memory:     freed before returning,
- * except the caller's own buffer. */
+ *             every walk, list and path has a bound.
+ * Threads: any, blocking.
+ * Memory:  freed before returning, except the caller's own buffer. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

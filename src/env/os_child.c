@@ -2,18 +2,18 @@
  *
  * A child's life, and what ends it (all on worker 0):
  *
- *   spawned --pidfd readable--> ended: group killed, reaped, usage known --both outputs drained--> exited()
+ * spawned --pidfd readable--> ended: group killed, reaped, usage known --both outputs drained--> exited()
  * called |                          |                                                                  |
- *      +------- release ----------+---------------------------- release ---------------------------+
- *                                 v
- *              every handle closed by the loop --> memory freed
+ * +------- release ----------+---------------------------- release ---------------------------+ v every
+ * handle closed by the loop --> memory freed
  *
  * Invariants: when the leader ends, what it left in its group is killed before it is reaped (its pid, and so
- * the group's number, cannot be reused until then). A process that left the group may hold the pipes for
- * ever, so after the end "would block" counts as the end of a stream. exited() comes after the last output(),
- * once; while paused it waits. No callback after release. Threads:    worker 0. Memory:     one block a
- * child, and one for its unwritten input while there is any; freed when released, reaped, and its handles
- * closed. */
+ *             the group's number, cannot be reused until then). A process that left the group may hold the
+ *             pipes for ever, so after the end "would block" counts as the end of a stream. exited() comes
+ *             after the last output(), once; while paused it waits. No callback after release.
+ * Threads: worker 0.
+ * Memory:  one block a child, and one for its unwritten input while there is any; freed when released,
+ *          reaped, and its handles closed. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

@@ -1,9 +1,10 @@
 /* os_env: the env on a real machine: its creation, clocks, random numbers and facts about the process.
  *
  * Invariants: after env_os_create SIGPIPE and SIGXFSZ are ignored (a broken pipe or a full quota is an error
- * code, not a death) and SIGCHLD is at its default (or the kernel would reap children before us). Children
- * get the defaults back. Threads:    create and destroy on the thread that will call env_workers_run; the
- * rest from any thread. Memory:     one block for the env, one read buffer, the lanes' thread arrays. */
+ *             code, not a death) and SIGCHLD is at its default (or the kernel would reap children before
+ *             us). Children get the defaults back.
+ * Threads: create and destroy on the thread that will call env_workers_run; the rest from any thread.
+ * Memory:  one block for the env, one read buffer, the lanes' thread arrays. */
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>

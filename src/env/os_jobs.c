@@ -2,10 +2,12 @@
  * (one).
  *
  * Invariants: a lane starts its jobs in the order they were queued; a lane of one thread therefore also
- * finishes them in that order. At most ENV_JOBS_MAX wait. A closing lane runs what is queued first: a job
- * owns things. Threads:    env_job_start from any. The lock is held for a few instructions; fn and done run
- * outside it. A thread is signalled only when one sleeps that has not been signalled yet, so a burst pays for
- * each sleeper once. Memory:     jobs are the caller's; the lane links them through env_job.next. */
+ *             finishes them in that order. At most ENV_JOBS_MAX wait. A closing lane runs what is queued
+ *             first: a job owns things.
+ * Threads: env_job_start from any. The lock is held for a few instructions; fn and done run outside it. A
+ *          thread is signalled only when one sleeps that has not been signalled yet, so a burst pays for
+ *          each sleeper once.
+ * Memory:  jobs are the caller's; the lane links them through env_job.next. */
 #include <string.h>
 
 #include "env/os_internal.h"

@@ -1,11 +1,11 @@
 /* os_spawn: makes a process: fork by vfork, then exec, with pipes for its three streams.
  *
  * Invariants: everything that allocates or searches happens before vfork; between vfork and exec the child,
- * which borrows our memory, makes system calls only. What goes wrong there comes back through a close-on-exec
- *             pipe as {step, errno}. Pipes, not sockets: a program that opens /dev/stdin or /dev/stderr gets
- * ENXIO from a socket, and a pipe's round trip measured no slower. Threads:    worker 0. The parent-death
- * signal is tied to the thread that forks, so that thread must live on. Memory:     an arena for argv and the
- * environment, freed before returning. */
+ *             which borrows our memory, makes system calls only. What goes wrong there comes back through a
+ *             close-on-exec pipe as {step, errno}. Pipes, not sockets: a program that opens /dev/stdin or
+ *             /dev/stderr gets ENXIO from a socket, and a pipe's round trip measured no slower.
+ * Threads: worker 0. The parent-death signal is tied to the thread that forks, so that thread must live on.
+ * Memory:  an arena for argv and the environment, freed before returning. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

@@ -1,11 +1,14 @@
-/* sim_cores: the processors as one processor-sharing station: n jobs on C cores each progress at min(1, C/n).
+/* sim_cores: the processors as one processor-sharing station: n jobs on C cores each progress at min(1,
+ * C/n).
  *
  * All jobs progress alike, so one number, the service each has attained since the station was last empty,
- * stands for all: a job that arrives at attained service A and needs S is finished when the service reaches A
- * + S. (Kleinrock, Queueing Systems II, 4.4.) Numbers are integers, in 1/256 ns, rounded down at each arrival
- * and departure: a job is off by less than 1 ns per 256 changes, and the same on every machine and compiler.
+ * stands for all: a job that arrives at attained service A and needs S is finished when the service reaches
+ * A + S. (Kleinrock, Queueing Systems II, 4.4.) Numbers are integers, in 1/256 ns, rounded down at each
+ * arrival and departure: a job is off by less than 1 ns per 256 changes, and the same on every machine and
+ * compiler.
  *
- * Threads: one. Memory: the jobs are their owners'. */
+ * Threads: one.
+ * Memory:  the jobs are their owners'. */
 #include "env/sim_internal.h"
 
 __extension__ typedef unsigned __int128 wide;

@@ -5,8 +5,10 @@
  * virtual workers included. Time jumps from event to event. What must keep an order (a child's lines, the
  * store lane) has one event in the queue at a time.
  *
- * Invariants: no order, number or hash depends on an address; queueing an event never allocates, so it cannot
- * fail. Threads:    one. Memory:     events live in what they are about; charged to env.account. */
+ * Invariants: no order, number or hash depends on an address; queueing an event never allocates, so it
+ *             cannot fail.
+ * Threads: one.
+ * Memory:  events live in what they are about; charged to env.account. */
 #ifndef ENV_SIM_INTERNAL_H
 #define ENV_SIM_INTERNAL_H
 

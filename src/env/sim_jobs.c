@@ -1,9 +1,11 @@
 /* sim_jobs: the lanes in virtual time: a slot is a thread; fn runs at the job's start, done after its
  * modelled cost.
  *
- * Invariants: as many jobs under way as the lane has slots (the pool: one a core; the store: one), the oldest
- * first; so the store lane keeps order. The cost is first blocked time, then a share of the cores. Threads:
- * one. Memory: slots at creation; jobs are their owners'. */
+ * Invariants: as many jobs under way as the lane has slots (the pool: one a core; the store: one), the
+ *             oldest first; so the store lane keeps order. The cost is first blocked time, then a share of
+ *             the cores.
+ * Threads: one.
+ * Memory:  slots at creation; jobs are their owners'. */
 #include "env/sim_internal.h"
 
 static struct sim_lane *slot_lane(struct sim_env *sim, const struct sim_slot *slot) {

@@ -1,8 +1,9 @@
 /* sim_queue: a pairing heap of events by (time, tie, sequence), linked through the events themselves.
  *
  * Invariants: a node is never before its parent; `previous` is the left sibling, or the parent of a first
- * child. Adding is O(1), removing O(log n) amortised (Fredman, Sedgewick, Sleator, Tarjan 1986). Threads:
- * one. Memory: none of its own, so queueing cannot fail. */
+ *             child. Adding is O(1), removing O(log n) amortised (Fredman, Sedgewick, Sleator, Tarjan 1986).
+ * Threads: one.
+ * Memory:  none of its own, so queueing cannot fail. */
 #include "env/sim_internal.h"
 
 static bool before(const struct sim_event *left, const struct sim_event *right) {

@@ -1,10 +1,12 @@
 /* sim_workers: the event loop in virtual time, and the virtual workers in it.
  *
  * Invariants: a worker has at most one event: its next step, its turn's end, or its deadline. Wakes are
- * sticky, and loop callbacks find worker 0 unparked and not in a turn, exactly as os_workers.c has it. The
- * run ends by stop (OK), by having nothing left that can happen (DEAD), by its bounds (TIMEOUT) or by the
- *             power cut (CANCELLED); then no worker is parked and no turn is under way.
- * Threads: one. Memory: none of its own. */
+ *             sticky, and loop callbacks find worker 0 unparked and not in a turn, exactly as os_workers.c
+ *             has it. The run ends by stop (OK), by having nothing left that can happen (DEAD), by its
+ *             bounds (TIMEOUT) or by the power cut (CANCELLED); then no worker is parked and no turn is
+ *             under way.
+ * Threads: one.
+ * Memory:  none of its own. */
 #include <limits.h>
 
 #include "env/sim_internal.h"

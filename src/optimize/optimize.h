@@ -1,10 +1,10 @@
 /* optimize: ask/tell samplers over a space. Pure: no clock, no thread, no store, no actor.
  *
- * Threads: one caller at a time. Memory: one account per study, released by study_free.
- * Same (space, options, sequence of calls) gives the same answers. With deterministic K > 0, trial n is a
- * pure function of (seed, n, the told results of trials below n - K + 1... in trial order): the same trials
- * for up to K workers, whatever order results come in. study_ask then answers AGAIN-like FULL until those are
- * told. */
+ * Threads: one caller at a time.
+ * Memory:  one account per study, released by study_free. Same (space, options, sequence of calls) gives the
+ *          same answers. With deterministic K > 0, trial n is a pure function of (seed, n, the told results
+ *          of trials below n - K + 1... in trial order): the same trials for up to K workers, whatever order
+ *          results come in. study_ask then answers AGAIN-like FULL until those are told. */
 #ifndef OPTIMIZE_OPTIMIZE_H
 #define OPTIMIZE_OPTIMIZE_H
 

@@ -1,7 +1,7 @@
 /* artifact: the file that a stage leaves: checked, hashed, synced and renamed into runs/ID/artifacts/HASH by
- * a job on the pool, so that no turn waits for the disk. The same bytes are kept once. Collection removes the
- * files of results that fell out of the reuse list, also on the pool. Memory: the job struct travels with
- * JOB_DONE. */
+ * a job on the pool, so that no turn waits for the disk. The same bytes are kept once. Collection removes
+ * the files of results that fell out of the reuse list, also on the pool.
+ * Memory:  the job struct travels with JOB_DONE. */
 #include "pipeline/run_internal.h"
 
 #include <stdio.h>

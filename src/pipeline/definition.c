@@ -1,8 +1,10 @@
 /* definition: a pipeline file (or the same thing written by the command line) into struct pipeline.
  *
  * Every value is checked where it stands, so that a message can name file:line:column and path. The steps
- * fill the struct in the order of the file's logic (space, agents, stages, graph, objective, budget), because
- * each checks names that the one before has defined. Memory: the pipeline's arena. Threads: the caller's. */
+ * fill the struct in the order of the file's logic (space, agents, stages, graph, objective, budget),
+ * because each checks names that the one before has defined.
+ * Memory:  the pipeline's arena.
+ * Threads: the caller's. */
 #include "pipeline/definition.h"
 
 #include <ctype.h>

@@ -3,10 +3,10 @@
  *
  * Job:     pipeline_load reads and checks a definition; run_execute carries it out as one run in `runs/ID/`.
  * Threads: loading: any thread, before the runtime. run_execute blocks the calling thread (it becomes worker
- * 0); observer calls come from the engine's turns, one at a time. Memory:  a pipeline owns one arena and its
- * document; everything hanging from it lives until pipeline_free. Failure: INVALID and its kin name
- * file:line:column, path and what was expected; a run that fails is still committed as far as it came and can
- * be resumed. */
+ *          0); observer calls come from the engine's turns, one at a time.
+ * Memory:  a pipeline owns one arena and its document; everything hanging from it lives until pipeline_free.
+ * Failure: INVALID and its kin name file:line:column, path and what was expected; a run that fails is still
+ *          committed as far as it came and can be resumed. */
 #ifndef PIPELINE_PIPELINE_H
 #define PIPELINE_PIPELINE_H
 

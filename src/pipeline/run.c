@@ -1,9 +1,11 @@
 /* run: one run from set-up to its answer.
  *
  * Order of life: directory and store (lock) -> study (and its history on resume) -> runtime -> registry ->
- * engine -> coordinator -> agents -> runtime_run (this thread is worker 0) -> best/ -> everything freed in
- * reverse order. What was set up is freed from any point of failure by the one end below. Threads: the
- * calling thread, besides the runtime's. Memory: struct run, from the caller's account. */
+ *                engine -> coordinator -> agents -> runtime_run (this thread is worker 0) -> best/ ->
+ *                everything freed in reverse order. What was set up is freed from any point of failure by
+ *                the one end below.
+ * Threads: the calling thread, besides the runtime's.
+ * Memory:  struct run, from the caller's account. */
 #include "pipeline/run_internal.h"
 
 #include "agent/agent.h"

@@ -1,16 +1,15 @@
 /* run_internal: private to pipeline/: the state of one run, shared by the files of its engine.
  *
  * The engine is one actor (run_engine.c). Everything below belongs to it and is touched only in its turns,
- * but for what run.c sets up before and reads after runtime_run. Files: run.c (set-up, end), run_engine.c
- * (messages, asking, finishing), run_trial.c (a trial's way through its stages), run_stage.c (one stage:
- * task, retries, result), stage_reuse.c (keys, shared results), artifact.c (files that results leave),
- * run_account.c (where the time went), run_resume.c (from the store), response.c (the answer), best.c
- * (runs/ID/best).
+ * but for what run.c sets up before and reads after runtime_run.
+ * Files:   run.c (set-up, end), run_engine.c (messages, asking, finishing), run_trial.c (a trial's way
+ *          through its stages), run_stage.c (one stage: task, retries, result), stage_reuse.c (keys, shared
+ *          results), artifact.c (files that results leave), run_account.c (where the time went),
+ *          run_resume.c (from the store), response.c (the answer), best.c (runs/ID/best).
  *
- * A trial:  ASKED row queued -> committed -> stages -> objective known: study told and TOLD row queued ->
- * committed
- *           -> shown. The study is told in the order in which TOLD rows are queued, and rows carry one
- * sequence for asks and tells, so a resumed study sees exactly the same history. */
+ * A trial: ASKED row queued -> committed -> stages -> objective known: study told and TOLD row queued ->
+ *          committed -> shown. The study is told in the order in which TOLD rows are queued, and rows carry
+ *          one sequence for asks and tells, so a resumed study sees exactly the same history. */
 #ifndef PIPELINE_RUN_INTERNAL_H
 #define PIPELINE_RUN_INTERNAL_H
 

@@ -1,13 +1,14 @@
 /* run_stage: one stage of one trial: reuse or a task; its end: a result, another attempt, or the trial's
  * failure.
  *
- *   BLOCKED -> SHARED (another trial computes the same key) -> DONE
- *      |          `-- it failed: compute it here
- *      `----> SUBMITTED -> [STORING: artifact on the pool] -> DONE
- *                  `-- failed: attempt + 1 while retryable and retries are left
+ * BLOCKED -> SHARED (another trial computes the same key) -> DONE |          `-- it failed: compute it here
+ * `----> SUBMITTED -> [STORING: artifact on the pool] -> DONE `-- failed: attempt + 1 while retryable and
+ * retries are left
  *
- * Answers of another attempt are dropped. Threads: the engine's turns. Memory: tasks and results from the
- * run's account; a task is the coordinator's from COORDINATE to TASK_ENDED. */
+ * Answers of another attempt are dropped.
+ * Threads: the engine's turns.
+ * Memory:  tasks and results from the run's account; a task is the coordinator's from COORDINATE to
+ *          TASK_ENDED. */
 #include "pipeline/run_internal.h"
 
 #include <stdio.h>

@@ -1,11 +1,11 @@
 /* run_trial: a trial's way through its stages.
  *
- *   WAITING --ASKED durable--> RUNNING --objective--> OK        \
- *                                 |---stage failed--> FAILED     > TOLD row queued --durable--> shown, freed
- *                                 `---cancelled-----> CANCELLED (no TOLD row: a resume runs it again)
+ * WAITING --ASKED durable--> RUNNING --objective--> OK        \ |---stage failed--> FAILED     > TOLD row
+ * queued --durable--> shown, freed `---cancelled-----> CANCELLED (no TOLD row: a resume runs it again)
  *
  * A stage starts when what it needs is DONE, in the same turn, so the times along the critical path touch.
- * Threads: the engine's turns. Memory: one block per live trial, from the run's account. */
+ * Threads: the engine's turns.
+ * Memory:  one block per live trial, from the run's account. */
 #include "pipeline/run_internal.h"
 
 #include <math.h>

@@ -1,9 +1,10 @@
 /* stage_reuse: what a stage's result depends on, as a key, and the results that may be used again.
  *
- * key = hash(stage name, version, program, the values it uses, its inputs' keys, data). Two trials that agree
- * on it share one execution: the first computes, the others wait for it (single flight). Results are kept
- * newest first; artifacts past the bound are collected from the oldest that no live trial holds. Threads: the
- * engine's turns. Memory: the run's account. */
+ * key = hash(stage name, version, program, the values it uses, its inputs' keys, data). Two trials that
+ * agree on it share one execution: the first computes, the others wait for it (single flight). Results are
+ * kept newest first; artifacts past the bound are collected from the oldest that no live trial holds.
+ * Threads: the engine's turns.
+ * Memory:  the run's account. */
 #include "pipeline/run_internal.h"
 
 #include <math.h>

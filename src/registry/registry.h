@@ -2,12 +2,14 @@
  * front.
  *
  * Structure: partitions by hash(key) (a power of two, 4 by default), each an open-addressed table of tagged
- * row pointers behind one atomic pointer; rows are immutable versions replaced whole; removed rows and old
- * tables go to the runtime's grace list. One writer lock per partition. Threads: reads take no lock, write
- * nothing shared, never wait; they must be inside a turn or a registered grace reader, and what they return
- * is valid until that reader is next quiescent. Writes: any thread. Memory:  charged to the registry's
- * account; bounded by rows_max. Invariants: registered implies alive; indexes match rows; namespaces
- * isolated; no two registrations of a key. */
+ *            row pointers behind one atomic pointer; rows are immutable versions replaced whole; removed
+ *            rows and old tables go to the runtime's grace list. One writer lock per partition.
+ * Threads: reads take no lock, write nothing shared, never wait; they must be inside a turn or a registered
+ *          grace reader, and what they return is valid until that reader is next quiescent. Writes: any
+ *          thread.
+ * Memory:  charged to the registry's account; bounded by rows_max.
+ * Invariants: registered implies alive; indexes match rows; namespaces isolated; no two registrations of a
+ *             key. */
 #ifndef REGISTRY_REGISTRY_H
 #define REGISTRY_REGISTRY_H
 

@@ -1,8 +1,8 @@
 /* Actors: spawn, send, stop, end. What a turn does with an actor is in worker.c.
  *
- * Invariants: a message is admitted before it is pushed and counted out after it was handled or destroyed; an
- * ended actor's queued messages are destroyed exactly once (asked ones answer DEAD by that). Threads: spawn,
- * deliver, stop: any; end, drain: the worker that runs the actor. */
+ * Invariants: a message is admitted before it is pushed and counted out after it was handled or destroyed;
+ *             an ended actor's queued messages are destroyed exactly once (asked ones answer DEAD by that).
+ * Threads: spawn, deliver, stop: any; end, drain: the worker that runs the actor. */
 #include <string.h>
 
 #include "runtime/oneshot.h"

@@ -2,15 +2,13 @@
  *
  * Gate:    {generation:24, requests:18, all:22} in one word. A send is admitted by one compare-and-swap that
  * checks the generation and the bound and counts the message in; the receiver counts it out after its turn.
- * So
- *          - whoever makes `all` leave 0 puts the actor into a run queue (after its push), and whoever makes
- * it 0 again is the worker that runs it: an actor is in at most one run queue, or running, and exactly while
- * all > 0;
- *          - an admitted message keeps the cell from being recycled: an ending actor first moves its
- * generation on (nobody is admitted any more) and drains until all == 0. A cell whose generation reaches
- * GENERATION_MAX is never used again, so a reference is never reborn. Threads: line 0 is any thread's; the
- * rest belongs to the worker that runs the actor (handed over by the run queue), but for the two monitor
- * lists, which belong to runtime.monitor_lock. */
+ * So - whoever makes `all` leave 0 puts the actor into a run queue (after its push), and whoever makes it 0
+ * again is the worker that runs it: an actor is in at most one run queue, or running, and exactly while all
+ * > 0; - an admitted message keeps the cell from being recycled: an ending actor first moves its generation
+ * on (nobody is admitted any more) and drains until all == 0. A cell whose generation reaches GENERATION_MAX
+ * is never used again, so a reference is never reborn.
+ * Threads: line 0 is any thread's; the rest belongs to the worker that runs the actor (handed over by the
+ *          run queue), but for the two monitor lists, which belong to runtime.monitor_lock. */
 #ifndef RUNTIME_ACTOR_H
 #define RUNTIME_ACTOR_H
 

@@ -1,7 +1,8 @@
 /* Asks: a request whose answer is promised. The promise is a oneshot, found by the number in message->reply.
  *
  * Invariants: exactly one of reply, DEAD and TIMEOUT reaches the asker; a message that carries the number of
- * a promise which is kept already is an ordinary message. Threads:    actor_ask: a turn; actor_reply: any. */
+ *             a promise which is kept already is an ordinary message.
+ * Threads: actor_ask: a turn; actor_reply: any. */
 #include "runtime/oneshot.h"
 
 enum troupe_error actor_ask(struct turn *turn, actor_ref to, struct message **message, uint64_t token,

@@ -18,8 +18,8 @@
  * others need a fence, cannot hurt. Batches are freed in order and one grace period runs at a time; a block
  * waits for at most two.
  *
- * Threads: see runtime.h. Memory: the account; a node is inside the caller's block or allocated by
- * grace_retire. */
+ * Threads: see runtime.h.
+ * Memory:  the account; a node is inside the caller's block or allocated by grace_retire. */
 #include "runtime/runtime.h"
 
 #define EPOCH_ENTERING 1U

@@ -1,9 +1,9 @@
 /* Jobs: work off the workers whose end is a message to the actor that started it.
  *
  * Invariants: each started job ends in one JOB_DONE that a handler sees, or in drop(arg). The runtime does
- * not return from its run while a job is open, so `done` never meets a runtime that is gone. Threads:
- * job_start: a turn; job_done: the lane's thread; the rest: any. Memory:     one block per job from the
- * runtime's account, with its message inside. */
+ *             not return from its run while a job is open, so `done` never meets a runtime that is gone.
+ * Threads: job_start: a turn; job_done: the lane's thread; the rest: any.
+ * Memory:  one block per job from the runtime's account, with its message inside. */
 #include "runtime/worker.h"
 
 struct job {

@@ -1,7 +1,7 @@
 /* Messages: their kinds and classes, how they are made, and how they end wherever their memory is.
  *
- * Threads: any; destructors are registered before the threads start. Memory: the pool's, or embedded in a
- * oneshot, a monitor or a job, which end with their message. */
+ * Threads: any; destructors are registered before the threads start.
+ * Memory:  the pool's, or embedded in a oneshot, a monitor or a job, which end with their message. */
 #include <string.h>
 
 #include "runtime/oneshot.h"

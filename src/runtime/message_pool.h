@@ -2,10 +2,10 @@
  * list.
  *
  * Invariants: a block is in one place; classes are powers of two from 64 bytes; larger blocks come straight
- * from the account. Under AddressSanitizer every block does, so that use after free is seen. Threads:    take
- * and give: any thread. A cache belongs to one worker; a block goes back to the cache of the worker that
- * frees it, and CACHE_MAX per class bounds what a worker that only receives can hoard. Memory:     slabs from
- * the account, kept until pool_free. */
+ *             from the account. Under AddressSanitizer every block does, so that use after free is seen.
+ * Threads: take and give: any thread. A cache belongs to one worker; a block goes back to the cache of the
+ *          worker that frees it, and CACHE_MAX per class bounds what a worker that only receives can hoard.
+ * Memory:  slabs from the account, kept until pool_free. */
 #ifndef RUNTIME_MESSAGE_POOL_H
 #define RUNTIME_MESSAGE_POOL_H
 

@@ -1,11 +1,12 @@
 /* Monitors and links: who is told when an actor ends.
  *
- * Invariants: a monitor is in the list of the actor it watches and in the list of its watcher, or in neither;
- * each is delivered or dropped once. A link is two monitors: the child's DOWN to the parent, and the parent's
- *             abnormal end as EXIT to the child.
- * Threads:    any; both lists of every actor belong to runtime.monitor_lock. The generation moves on before
- * an ending actor takes the lock, so whoever finds it alive under the lock is in the list that will be
- * walked. Memory:     one block per monitor from the runtime's account, with its message inside. */
+ * Invariants: a monitor is in the list of the actor it watches and in the list of its watcher, or in
+ *             neither; each is delivered or dropped once. A link is two monitors: the child's DOWN to the
+ *             parent, and the parent's abnormal end as EXIT to the child.
+ * Threads: any; both lists of every actor belong to runtime.monitor_lock. The generation moves on before an
+ *          ending actor takes the lock, so whoever finds it alive under the lock is in the list that will be
+ *          walked.
+ * Memory:  one block per monitor from the runtime's account, with its message inside. */
 #include "runtime/worker.h"
 
 struct monitor {

@@ -1,14 +1,16 @@
 /* A oneshot: the promise that exactly one message reaches an actor: a timer's TIMER, or, for an ask, its
- * reply or else ASK_FAILED. The message that needs no answerer is inside, so keeping the promise cannot fail.
+ * reply or else ASK_FAILED. The message that needs no answerer is inside, so keeping the promise cannot
+ * fail.
  *
- *          start --> ARMED --fire, fail--> FIRED --delivered, destroyed--> (free, next generation)
- *                      \--reply, cancel--> CLOSED -----------------------> (free, next generation)
+ * start --> ARMED --fire, fail--> FIRED --delivered, destroyed--> (free, next generation) \--reply,
+ * cancel--> CLOSED -----------------------> (free, next generation)
  *
  * Invariants: whoever moves the state out of ARMED (one compare-and-swap with the generation) keeps the
- * promise. Two references hold the cell: the promise, until its message is destroyed or turned out to be
- * needless, and the wheel of the worker that started it, until that worker has unlinked it. Threads: reply,
- * fail: any. start, timer cancel: the owner's turn. The wheel: its worker; others ask it to unlink through
- * worker.cancelled. */
+ *             promise. Two references hold the cell: the promise, until its message is destroyed or turned
+ *             out to be needless, and the wheel of the worker that started it, until that worker has
+ *             unlinked it.
+ * Threads: reply, fail: any. start, timer cancel: the owner's turn. The wheel: its worker; others ask it to
+ *          unlink through worker.cancelled. */
 #ifndef RUNTIME_ONESHOT_H
 #define RUNTIME_ONESHOT_H
 

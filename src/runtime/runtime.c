@@ -1,8 +1,9 @@
 /* The runtime: made, run, stopped, counted, freed.
  *
- * Invariants: after the run has returned no handler runs any more; actors that are left are destroyed in slot
- * order, their messages with them, so that accounts read zero after runtime_free. Threads:    create, run,
- * free: one thread; stop, statistics: any. Memory: the account given. */
+ * Invariants: after the run has returned no handler runs any more; actors that are left are destroyed in
+ *             slot order, their messages with them, so that accounts read zero after runtime_free.
+ * Threads: create, run, free: one thread; stop, statistics: any.
+ * Memory:  the account given. */
 #include <string.h>
 
 #include "runtime/oneshot.h"

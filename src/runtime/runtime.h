@@ -1,12 +1,14 @@
 /* runtime: actors, mailboxes, turns, jobs, timers, supervision, grace periods.
  *
- * Job:     N workers run actors' turns; a turn never blocks and has a budget of 1 ms (longer ones are counted
- * and named). Per-sender FIFO. A message is one pool block; sending transfers it. Nothing here knows tasks.
+ * Job:     N workers run actors' turns; a turn never blocks and has a budget of 1 ms (longer ones are
+ *          counted and named). Per-sender FIFO. A message is one pool block; sending transfers it. Nothing
+ *          here knows tasks.
  * Threads: actor handlers run on one worker at a time (pinned actors always on worker 0, the I/O worker).
- * Send, spawn and stop may be called from any thread; the others say where. Memory:  messages from per-worker
- * pools; an actor's slot is recycled under a new generation. Accounts read zero after runtime_free. Failure:
- * FULL leaves the message with its sender; DEAD: the actor ended (each queued request is answered DEAD once:
- * ASK_FAILED for asks). NOMEM. */
+ *          Send, spawn and stop may be called from any thread; the others say where.
+ * Memory:  messages from per-worker pools; an actor's slot is recycled under a new generation. Accounts read
+ *          zero after runtime_free.
+ * Failure: FULL leaves the message with its sender; DEAD: the actor ended (each queued request is answered
+ *          DEAD once: ASK_FAILED for asks). NOMEM. */
 #ifndef RUNTIME_RUNTIME_H
 #define RUNTIME_RUNTIME_H
 

@@ -3,7 +3,8 @@
  * earliest first.
  *
  * Cost:    insert and remove O(1); an entry moves down at most seven times before it is due.
- * Threads: one (the worker that owns it). Memory: entries belong to the caller. */
+ * Threads: one (the worker that owns it).
+ * Memory:  entries belong to the caller. */
 #ifndef RUNTIME_TIMER_WHEEL_H
 #define RUNTIME_TIMER_WHEEL_H
 

@@ -3,9 +3,11 @@
  * cut meets the same writes and syncs as a real one.
  *
  * Invariants: a method returns SQLITE_OK only when env did all of it; short reads are zero-filled and said
- * so; a created file's directory is synced with the file's first sync; delete syncs it when asked. Threads:
- * SQLite calls a file's methods from the thread that uses its connection. Memory:  the instance is one block;
- * a file is SQLite's block of szOsFile bytes, its name SQLite's until close. */
+ *             so; a created file's directory is synced with the file's first sync; delete syncs it when
+ *             asked.
+ * Threads: SQLite calls a file's methods from the thread that uses its connection.
+ * Memory:  the instance is one block; a file is SQLite's block of szOsFile bytes, its name SQLite's until
+ *          close. */
 #include "store/port_sqlite_vfs.h"
 
 #include <pthread.h>

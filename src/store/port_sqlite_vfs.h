@@ -1,10 +1,11 @@
 /* What SQLite stands on here: base's library allocator, and a file layer over env_file for the simulation's
  * memory disk: each registered instance belongs to one env.
  *
- * Invariants: a file made here reaches its directory durably with its first sync, as SQLite expects of a VFS;
- *          locks are no-ops, so a database on it is used in exclusive locking mode (WAL then needs no shared
- * memory). Threads: register and unregister from any thread; files by one thread at a time. Memory:  one
- * block of the account for each instance; files live in blocks that SQLite allocates. */
+ * Invariants: a file made here reaches its directory durably with its first sync, as SQLite expects of a
+ *             VFS; locks are no-ops, so a database on it is used in exclusive locking mode (WAL then needs
+ *             no shared memory).
+ * Threads: register and unregister from any thread; files by one thread at a time.
+ * Memory:  one block of the account for each instance; files live in blocks that SQLite allocates. */
 #ifndef STORE_PORT_SQLITE_VFS_H
 #define STORE_PORT_SQLITE_VFS_H
 

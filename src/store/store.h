@@ -1,12 +1,12 @@
 /* store: one SQLite database per run: what must survive a crash, committed before it is acknowledged.
  *
  * Threads: one store actor; SQLite is called only by jobs on the store lane (and by store_open, readers,
- * before or beside the runtime). Writes are gathered while a commit is under way: a group closes at
- * group_rows (128) or when the lane is free. WAL, synchronous=FULL. Failure: a failed commit, fsync or full
- * disk fails every write of the group and all later ones (the store is then `broken`; intake stops, the run
- * ends resumable). LOCKED: another process runs this run. NEWER: the schema is newer than this program.
- * CORRUPT: integrity check failed. Sim:     the real SQLite on a VFS over env_file (exclusive locking, memory
- * disk). */
+ *          before or beside the runtime). Writes are gathered while a commit is under way: a group closes at
+ *          group_rows (128) or when the lane is free. WAL, synchronous=FULL.
+ * Failure: a failed commit, fsync or full disk fails every write of the group and all later ones (the store
+ *          is then `broken`; intake stops, the run ends resumable). LOCKED: another process runs this run.
+ *          NEWER: the schema is newer than this program. CORRUPT: integrity check failed.
+ * Sim:     the real SQLite on a VFS over env_file (exclusive locking, memory disk). */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 

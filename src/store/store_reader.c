@@ -1,6 +1,7 @@
 /* Reading a run's database: a connection of its own, read-only, beside a live writer or after a crashed one
  * (whose write-ahead log it recovers in memory). Returns what had been committed when the call began.
- * Threads: any one at a time. Memory: one block of the account besides the database. */
+ * Threads: any one at a time.
+ * Memory:  one block of the account besides the database. */
 #include "store/store.h"
 
 #include <stdio.h>

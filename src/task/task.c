@@ -1,10 +1,11 @@
-/* task: capability sets, counted resources, tasks and results, and the destructors of the messages that carry
- * them.
+/* task: capability sets, counted resources, tasks and results, and the destructors of the messages that
+ * carry them.
  *
- * Invariants: a task and its body are one block, a result and its value another; a result dies with its task.
- *             Interned names are never removed, so a bit or an index means the same for the process's whole
- * life. Threads:    plain data; whoever holds it. Memory:     the account given at creation is kept inside
- * the block, so that any thread can free it. */
+ * Invariants: a task and its body are one block, a result and its value another; a result dies with its
+ *             task. Interned names are never removed, so a bit or an index means the same for the process's
+ *             whole life.
+ * Threads: plain data; whoever holds it.
+ * Memory:  the account given at creation is kept inside the block, so that any thread can free it. */
 #include "task/task.h"
 
 #include <string.h>

@@ -1,10 +1,11 @@
 /* trace: emit-only events into per-thread rings, drained to a file by whoever owns the tracer.
  *
  * Threads: trace_emit from any registered thread (one ring each, single producer); trace_drain from one
- * thread. A full ring drops and counts; nobody ever waits. No floor decides by the trace. Memory:  rings are
- * sized at start. Cost: <= 30 ns a record; 32 bytes. File:    header {magic "TRTRACE1", version, ticks per
- * ns, clock origin}, then blocks of records; little-endian; trace_read bounds every count and refuses damage
- * by name. */
+ *          thread. A full ring drops and counts; nobody ever waits. No floor decides by the trace.
+ * Memory:  rings are sized at start.
+ * Cost:    <= 30 ns a record; 32 bytes.
+ * File:    headers and checked blocks of records, laid out in trace_file.h; trace_read bounds every count and
+ *          refuses damage by name and offset, after handing out what is whole before it. */
 #ifndef TRACE_TRACE_H
 #define TRACE_TRACE_H
 

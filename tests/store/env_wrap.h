@@ -1,6 +1,7 @@
 /* Fails the n-th call that the store makes of env's files, or every call from the n-th on (a disk that is
  * gone). The test program is linked with --wrap for each call in the table, so the code under test is the
- * very one that ships. Threads: one (the simulation). */
+ * very one that ships.
+ * Threads: one (the simulation). */
 #ifndef TESTS_STORE_ENV_WRAP_H
 #define TESTS_STORE_ENV_WRAP_H
 

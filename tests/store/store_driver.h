@@ -1,6 +1,6 @@
 /* An actor that writes a list of rows through a store, a window of them unanswered at a time, and notes the
- * answers. For the tests of this floor, on the real env and in the simulation. Threads: the actor's; read
- * after runtime_run. */
+ * answers. For the tests of this floor, on the real env and in the simulation.
+ * Threads: the actor's; read after runtime_run. */
 #ifndef TESTS_STORE_DRIVER_H
 #define TESTS_STORE_DRIVER_H
 
