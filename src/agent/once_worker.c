@@ -2,9 +2,10 @@
  * {placeholders} filled with the configuration; its output goes to standard error (the run's log), and the
  * metrics are found in it.
  *
- * exec fails                       exits, or is killed spawned ----------------> error    running
- * ---------------------> reaped -> group killed -> output drained -> answer | time is up, cancel, end of
- * input, SIGTERM +--> SIGTERM to its group, SIGKILL a second later or just before the deadline
+ *           exec fails                    exits, or is killed
+ *   spawned ----------> error    running ---------------------> reaped -> group killed -> output drained -> answer
+ *                                   | time is up, cancel, end of input, SIGTERM
+ *                                   +--> SIGTERM to its group, SIGKILL a second later or just before the deadline
  *
  * Invariants: when a task is answered nothing of its process group is left. The command dies with this
  *             process (parent-death signal), and this process ends the group when Troupe dies, which it sees

@@ -11,12 +11,16 @@
 
 /*              admit                  offer                 accept
  *   (nothing) -------> CLAIM_WAITING -------> CLAIM_OFFERED -------> CLAIM_HELD
- *       |                  |  ^                 |   |                   |  |
- *       | refused          |  +---- refused ----+   |                   |  | ended by the agent, or its actor
- * ended v                  v cancel, deadline       | no answer in time |  v CLAIM_OWED <-----------+ v |
- * (freed) | told                                  CLAIM_ORPHAN <----------+ past its deadline and grace v |
- * the agent ends it at last, or its actor ended (freed)                                        v (freed)
- * OWED: the end is decided, yet there was no memory to say so; tried again. ORPHAN: the owner was told;
+ *       |                |    ^                |     |                 |    |
+ *       | refused        |    `--- refused ----'     | no answer       |    | ended by the agent,
+ *       v                |                           | in time         |    | or by its actor's end
+ *   CLAIM_OWED           | cancel, deadline          v                 |    v
+ *       | told           v                      CLAIM_ORPHAN <---------'  CLAIM_OWED --told--> (freed)
+ *       v            CLAIM_OWED --told--> (freed)    | it ends at last,   past its deadline and grace
+ *    (freed)                                         v or its actor did
+ *                                                 (freed)
+ *
+ * OWED: the end is decided, yet there may be no memory to say so; tried again. ORPHAN: the owner was told;
  * resources stay taken until the agent can no longer be using them. */
 enum claim_state {
     CLAIM_FREE,

@@ -2,10 +2,12 @@
  *
  * A child's life, and what ends it (all on worker 0):
  *
- * spawned --pidfd readable--> ended: group killed, reaped, usage known --both outputs drained--> exited()
- * called |                          |                                                                  |
- * +------- release ----------+---------------------------- release ---------------------------+ v every
- * handle closed by the loop --> memory freed
+ *   spawned --pidfd readable--> ended: group killed, --both outputs drained--> exited() called
+ *      |                          reaped, usage known                              |
+ *      |                          |                                                |
+ *      +-------- release ---------+------------------- release --------------------+
+ *                                 v
+ *              every handle closed by the loop --> memory freed
  *
  * Invariants: when the leader ends, what it left in its group is killed before it is reaped (its pid, and so
  *             the group's number, cannot be reused until then). A process that left the group may hold the

@@ -2,13 +2,14 @@
  *
  * A worker's `state` word (bits PARKED and NOTIFIED):
  *
- *        wake: |= NOTIFIED          step ran, or not
- *      +------------------+     +-----------------------+
- *      v                  |     v                       |
- *   [NOTIFIED] <--------- [0: running] --CAS 0->PARKED--> [PARKED] --wake: |= NOTIFIED, then futex or
- * eventfd--+ |   tries to park: CAS fails, exchange 0 |  ^ |
- *      +----------------------------------------+  +------------- exchange 0 <------ [PARKED|NOTIFIED]
- * <-------+
+ *        wake: |= NOTIFIED            step ran, or not
+ *      +-------------------+     +---------------------------+
+ *      v                   |     v                           |
+ *   [NOTIFIED] <---------- [0: running] --CAS 0 -> PARKED--> [PARKED]
+ *      |                      ^   ^                          |
+ *      | tries to park:       |   |                          | wake: |= NOTIFIED, then futex or eventfd
+ *      | CAS fails,           |   |                          v
+ *      +-- exchange 0 --------+   +------- exchange 0 ----- [PARKED|NOTIFIED]
  *
  * Why no wake is lost. Whoever has work publishes it and then does one read-modify-write on `state`; the
  * worker, having found nothing, does one too. Such operations on one word have a single order. Wake first:

@@ -1,8 +1,12 @@
 /* A study: asks its sampler for trials, takes their results, names the best. No clock, thread or store.
- * A trial:  (asked or restored) PENDING --tell--> SUCCEEDED | --tell_failed--> FAILED; nothing leaves the
- * last two. Trial n draws from random_seed(seed, n) only, so what is drawn depends on n and the visible
- * history, never on how often or in which order the study was called. One thread at a time; the study owns
- * all it allocates. */
+ *
+ *   (asked or restored) PENDING --tell--------> SUCCEEDED
+ *                          `------tell_failed-> FAILED       nothing leaves the last two
+ *
+ * Trial n draws from random_seed(seed, n) only, so what is drawn depends on n and the visible history, never
+ * on how often or in which order the study was called.
+ * Threads: one at a time.
+ * Memory:  the study owns all it allocates. */
 #include "optimize/study_private.h"
 
 #include <math.h>

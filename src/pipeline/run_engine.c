@@ -1,7 +1,7 @@
 /* run_engine: the actor that is a run: asks for trials, hears how tasks and commits end, finishes.
  *
- * SEARCH --budget told, space exhausted, deadline or stop--> DRAIN (trials in flight) --> TEST (baseline,
- * best) --> SUMMARY (row durable) --> AGENTS (drained, each DOWN) --> runtime stopped
+ *   SEARCH --budget told, space exhausted, deadline or stop--> DRAIN (trials in flight)
+ *      --> TEST (baseline, best) --> SUMMARY (row durable) --> AGENTS (drained, each DOWN) --> runtime stopped
  *
  * Every arrow is taken by run_continue, which is called whenever something ended and decides by counting
  * what is in flight.

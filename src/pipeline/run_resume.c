@@ -230,6 +230,29 @@ static enum troupe_error replay_rows(struct replay *replay) {
     return TROUPE_OK;
 }
 
+/* The results of the best trial so far, so that collection spares its artifacts and best/ gets them also when
+ * no later trial is better. Its stages' keys lead to them; stages without reuse have none to offer. */
+static enum troupe_error resume_best(struct run *run, struct fault *fault) {
+    if (!run->has_best)
+        return TROUPE_OK;
+    struct trial *trial = memory_alloc(run->account, sizeof *trial);
+    if (trial == NULL)
+        return fault_set(fault, TROUPE_NOMEM, run->id, "out of memory reading the run");
+    trial->number = run->best_trial;
+    trial->configuration = *study_configuration(run->study, run->best_trial);
+    for (unsigned k = 0; k < run->pipeline->stage_count; k++) {
+        unsigned i = run->pipeline->order[k];
+        if (!run->pipeline->stages[i].in_trial)
+            continue;
+        trial->stages[i].key = stage_key(run, trial, i);
+        const struct reuse_entry *entry = reuse_find(&run->reuse, trial->stages[i].key);
+        if (entry != NULL)
+            run->best_results[i] = stage_result_keep(entry->result);
+    }
+    memory_free(run->account, trial);
+    return TROUPE_OK;
+}
+
 enum troupe_error run_resume(struct run *run, struct fault *fault) {
     struct store_reader *reader = NULL;
     struct replay replay = {.run = run, .fault = fault};
@@ -248,6 +271,8 @@ enum troupe_error run_resume(struct run *run, struct fault *fault) {
     }
     if (error == TROUPE_OK)
         error = replay_rows(&replay);
+    if (error == TROUPE_OK)
+        error = resume_best(run, fault);
     for (size_t i = 0; i < replay.count; i++)
         memory_free(run->account, replay.rows[i].configuration);
     memory_free(run->account, replay.rows);

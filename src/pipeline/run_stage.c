@@ -1,14 +1,14 @@
 /* run_stage: one stage of one trial: reuse or a task; its end: a result, another attempt, or the trial's
  * failure.
  *
- * BLOCKED -> SHARED (another trial computes the same key) -> DONE |          `-- it failed: compute it here
- * `----> SUBMITTED -> [STORING: artifact on the pool] -> DONE `-- failed: attempt + 1 while retryable and
- * retries are left
+ *   BLOCKED -> SHARED (another trial computes the same key) -> DONE
+ *      |          `-- it failed: compute it here
+ *      `----> SUBMITTED -> [STORING: artifact on the pool] -> DONE
+ *                  `-- failed: attempt + 1 while retryable and retries are left
  *
  * Answers of another attempt are dropped.
  * Threads: the engine's turns.
- * Memory:  tasks and results from the run's account; a task is the coordinator's from COORDINATE to
- *          TASK_ENDED. */
+ * Memory:  tasks and results from the run's account; a task is the coordinator's from COORDINATE to TASK_ENDED. */
 #include "pipeline/run_internal.h"
 
 #include <stdio.h>
@@ -176,19 +176,38 @@ void stage_begin(struct run *run, struct turn *turn, struct trial *trial, unsign
     stage_submit(run, turn, trial, stage);
 }
 
+/* Stages that waited for an entry, by name: what is done for one of them may end the trial of another, so no
+ * pointer to a trial is kept from one to the next. */
+struct waiters {
+    unsigned count;
+    struct {
+        unsigned trial, stage;
+    } at[PIPELINE_PARALLEL_MAX + 2]; /* at most one a live trial: the stage's name is part of its key */
+};
+
+static void take_waiters(struct reuse_entry *entry, struct waiters *ret) {
+    ret->count = 0;
+    for (struct trial_stage *one = entry->waiting, *next; one != NULL; one = next) {
+        next = one->next_waiting;
+        one->next_waiting = NULL;
+        one->entry = NULL;
+        one->state = STAGE_BLOCKED;
+        CHECK(ret->count < ARRAY_COUNT(ret->at));
+        ret->at[ret->count].trial = one->trial->number;
+        ret->at[ret->count++].stage = (unsigned)(one - one->trial->stages);
+    }
+    entry->waiting = NULL;
+}
+
 /* The computing trial gave up: the first that waits computes it itself, the others wait for that one. */
 static void pass_on(struct run *run, struct turn *turn, struct reuse_entry *entry) {
-    struct trial_stage *waiting = entry->waiting;
-    entry->waiting = NULL;
+    struct waiters waiters;
+    take_waiters(entry, &waiters);
     reuse_abandon(&run->reuse, entry);
-    while (waiting != NULL) {
-        struct trial_stage *next = waiting->next_waiting;
-        waiting->next_waiting = NULL;
-        waiting->entry = NULL;
-        waiting->state = STAGE_BLOCKED;
-        struct trial *trial = waiting->trial;
-        stage_begin(run, turn, trial, (unsigned)(waiting - trial->stages));
-        waiting = next;
+    for (unsigned i = 0; i < waiters.count; i++) {
+        struct trial *trial = trial_find(run, waiters.at[i].trial);
+        if (trial != NULL && !trial->ended && trial->stages[waiters.at[i].stage].state == STAGE_BLOCKED)
+            stage_begin(run, turn, trial, waiters.at[i].stage);
     }
 }
 
@@ -265,21 +284,19 @@ void stage_stored(struct run *run, struct turn *turn, struct trial *trial, unsig
     at->times.done = turn->now_ns;
     at->entry = NULL;
     at->result = stage_result_keep(result);
-    struct trial_stage *waiting = NULL;
+    struct waiters waiters = {0};
     if (entry != NULL) {
-        waiting = entry->waiting;
-        entry->waiting = NULL;
+        take_waiters(entry, &waiters);
         reuse_done(&run->reuse, entry, result);
     }
-    for (struct trial_stage *one = waiting; one != NULL; one = one->next_waiting)
-        stage_take(run, turn, one, result);
+    for (unsigned i = 0; i < waiters.count; i++)
+        stage_take(run, turn, &trial_find(run, waiters.at[i].trial)->stages[waiters.at[i].stage], result);
     artifact_collect(run, turn);
     trial_advance(run, turn, trial);
-    while (waiting != NULL) {
-        struct trial_stage *next = waiting->next_waiting;
-        waiting->next_waiting = NULL;
-        trial_advance(run, turn, waiting->trial);
-        waiting = next;
+    for (unsigned i = 0; i < waiters.count; i++) {
+        struct trial *other = trial_find(run, waiters.at[i].trial);
+        if (other != NULL)
+            trial_advance(run, turn, other);
     }
 }
 

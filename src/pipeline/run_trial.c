@@ -1,7 +1,8 @@
 /* run_trial: a trial's way through its stages.
  *
- * WAITING --ASKED durable--> RUNNING --objective--> OK        \ |---stage failed--> FAILED     > TOLD row
- * queued --durable--> shown, freed `---cancelled-----> CANCELLED (no TOLD row: a resume runs it again)
+ *   WAITING --ASKED durable--> RUNNING --objective--> OK        \
+ *                                 |---stage failed--> FAILED     > TOLD row queued --durable--> shown, freed
+ *                                 `---cancelled-----> CANCELLED (no TOLD row: a resume runs it again)
  *
  * A stage starts when what it needs is DONE, in the same turn, so the times along the critical path touch.
  * Threads: the engine's turns.

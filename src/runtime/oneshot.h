@@ -1,9 +1,8 @@
 /* A oneshot: the promise that exactly one message reaches an actor: a timer's TIMER, or, for an ask, its
- * reply or else ASK_FAILED. The message that needs no answerer is inside, so keeping the promise cannot
- * fail.
+ * reply or else ASK_FAILED. The message that needs no answerer is inside, so keeping the promise cannot fail.
  *
- * start --> ARMED --fire, fail--> FIRED --delivered, destroyed--> (free, next generation) \--reply,
- * cancel--> CLOSED -----------------------> (free, next generation)
+ *   start --> ARMED --fire, fail----> FIRED --delivered, destroyed--> (free, next generation)
+ *               `-----reply, cancel-> CLOSED -----------------------> (free, next generation)
  *
  * Invariants: whoever moves the state out of ARMED (one compare-and-swap with the generation) keeps the
  *             promise. Two references hold the cell: the promise, until its message is destroyed or turned

@@ -1,11 +1,12 @@
 /* Supervision: an actor that keeps another one alive within a budget.
  *
- * start --> RUNNING --abnormal DOWN, budget left--> WAITING --timer--> RUNNING |                   \--none
- * left--> ends with WORKER \--normal DOWN--> ends with OK EXIT: RUNNING --> STOPPING (the child is stopped)
- * --DOWN--> ends; WAITING --> ends
+ *   start --> RUNNING --abnormal DOWN, budget left--> WAITING --timer--> RUNNING
+ *                |                   `--none left--> ends with WORKER
+ *                `-----normal DOWN--> ends with OK
+ *   EXIT: RUNNING --> STOPPING (the child is stopped) --DOWN--> ends; WAITING --> ends
  *
- * Invariants: at most one child; restarts within any window_ns are at most restarts_max; a failed make
- *             counts as one.
+ * Invariants: at most one child; restarts within any window_ns are at most restarts_max; a failed make counts
+ *             as one.
  * Threads: its own turns.
  * Memory:  the state is the actor's, freed when it ends. */
 #include "runtime/worker.h"

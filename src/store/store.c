@@ -1,13 +1,14 @@
 /* The store actor: gathers rows while a commit is under way and commits them in groups on the store lane.
  *
- * idle --row--> committing --JOB_DONE, rows wait--> committing committing --JOB_DONE, none wait--> idle
- * committing --JOB_DONE, it failed--> broken: every row, now and later, is answered with the error
+ *   idle --row--> committing --JOB_DONE, rows wait--> committing
+ *                 committing --JOB_DONE, none wait--> idle
+ *                 committing --JOB_DONE, it failed--> broken: every row, now and later, is answered with the error
  *
- * Invariants: a row's message becomes its own answer once its group is durable, so an answer needs no
- *             memory; rows commit in the order in which they arrived; at most ROWS_QUEUED_MAX rows are
- *             between write and answer.
- * Threads: store_write in any turn; the ring is the actor's; the group is the lane's while `committing`,
- *          else the actor's (handed over by job_start and JOB_DONE). Readers have a connection each.
+ * Invariants: a row's message becomes its own answer once its group is durable, so an answer needs no memory;
+ *             rows commit in the order in which they arrived; at most ROWS_QUEUED_MAX rows are between write
+ *             and answer.
+ * Threads: store_write in any turn; the ring is the actor's; the group is the lane's while `committing`, else
+ *          the actor's (handed over by job_start and JOB_DONE). Readers have a connection each.
  * Memory:  the two arrays are allocated at open; rows are messages, charged to the actor that holds them. */
 #include "store/store.h"
 
