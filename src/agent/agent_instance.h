@@ -64,9 +64,11 @@ struct held {
     X(accepted)                                                                                              \
     X(refused)                                                                                               \
     X(ended_ok)                                                                                              \
-    X(ended_failed) X(ended_cancelled) X(held) X(at_worker) X(busy_ns) X(cpu_ns) X(starts) X(deaths)         \
-        X(kills) X(stale_answers) X(protocol_errors) X(progress_dropped) X(log_bytes_dropped)                \
-            X(events_dropped) X(lines_in) X(lines_out) X(bytes_in) X(bytes_out) X(started_ns) X(ended_ns)
+    X(ended_failed)                                                                                          \
+    X(ended_cancelled)                                                                                       \
+    X(held) X(at_worker) X(busy_ns) X(cpu_ns) X(starts) X(deaths) X(kills) X(stale_answers)                  \
+        X(protocol_errors) X(progress_dropped) X(log_bytes_dropped) X(events_dropped) X(lines_in)            \
+            X(lines_out) X(bytes_in) X(bytes_out) X(started_ns) X(ended_ns)
 struct instance_counters {
 #define X(name) _Atomic uint64_t name;
     INSTANCE_COUNTERS(X)

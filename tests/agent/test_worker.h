@@ -1,9 +1,9 @@
-/* test_worker: a worker whose tasks say how it behaves: "variables":{"do":"crash"}. The same code is a real child
- * (test_worker_main, run by the test programs themselves) and the model of a child in env_sim.
+/* test_worker: a worker whose tasks say how it behaves: "variables":{"do":"crash"}. The same code is a real
+ * child (test_worker_main, run by the test programs themselves) and the model of a child in env_sim.
  *
- * The word it is started with says how it begins: normal, silent (no hello), exit (at once), protocol (another
- * version), capability (lacks "train"), garbage (before its hello), once (dies after one answer), stubborn (goes on after
- * the end of its input, deaf to SIGTERM). */
+ * The word it is started with says how it begins: normal, silent (no hello), exit (at once), protocol
+ * (another version), capability (lacks "train"), garbage (before its hello), once (dies after one answer),
+ * stubborn (goes on after the end of its input, deaf to SIGTERM). */
 #ifndef TESTS_AGENT_TEST_WORKER_H
 #define TESTS_AGENT_TEST_WORKER_H
 
@@ -26,7 +26,8 @@ static inline void test_worker_say(struct test_worker *worker, const char *text)
     worker->emit(worker, text, strlen(text));
 }
 
-/* Copies the text of a member into out; finds it by its name alone, which is enough for lines that Troupe writes. */
+/* Copies the text of a member into out; finds it by its name alone, which is enough for lines that Troupe
+ * writes. */
 static inline bool test_worker_field(const char *line, const char *name, char *out, size_t size) {
     char mark[64];
     snprintf(mark, sizeof mark, "\"%s\":", name);
@@ -44,7 +45,8 @@ static inline bool test_worker_field(const char *line, const char *name, char *o
 static inline void test_worker_answer(struct test_worker *worker, const char *id, const char *attempt,
                                       const char *members) {
     char text[1024];
-    snprintf(text, sizeof text, "{\"type\":\"result\",\"id\":\"%s\",\"attempt\":%s%s}\n", id, attempt, members);
+    snprintf(text, sizeof text, "{\"type\":\"result\",\"id\":\"%s\",\"attempt\":%s%s}\n", id, attempt,
+             members);
     test_worker_say(worker, text);
     worker->answers++;
     if (strcmp(worker->mode, "once") == 0)
@@ -68,7 +70,8 @@ static inline void test_worker_task(struct test_worker *worker, const char *task
     test_worker_field(task, "do", what, sizeof what);
     if (strcmp(what, "error") == 0 || strcmp(what, "retry") == 0) {
         snprintf(text, sizeof text,
-                 "{\"type\":\"error\",\"id\":\"%s\",\"attempt\":%s,\"message\":\"C must be positive\",\"retryable\":%s}\n",
+                 "{\"type\":\"error\",\"id\":\"%s\",\"attempt\":%s,\"message\":\"C must be "
+                 "positive\",\"retryable\":%s}\n",
                  id, attempt, what[0] == 'r' ? "true" : "false");
         test_worker_say(worker, text);
     } else if (strcmp(what, "crash") == 0) {
@@ -86,7 +89,8 @@ static inline void test_worker_task(struct test_worker *worker, const char *task
     else if (strcmp(what, "twice") == 0) {
         test_worker_answer(worker, id, attempt, ",\"metrics\":{\"x\":1}");
         test_worker_answer(worker, id, attempt, ",\"metrics\":{\"x\":2}");
-    } else if (strcmp(what, "stale") == 0) { /* another attempt first, then somebody else's id, then its own */
+    } else if (strcmp(what, "stale") ==
+               0) { /* another attempt first, then somebody else's id, then its own */
         test_worker_answer(worker, id, "9", ",\"metrics\":{\"x\":9}");
         test_worker_answer(worker, "nobody/0/x/1", "1", ",\"metrics\":{\"x\":8}");
         test_worker_answer(worker, id, attempt, ",\"metrics\":{\"x\":1}");
@@ -100,13 +104,15 @@ static inline void test_worker_task(struct test_worker *worker, const char *task
         worker->complain(worker, "a print\n");
         test_worker_answer(worker, id, attempt, "");
     } else if (strcmp(what, "cut") == 0) { /* a line in three pieces, and the next one begun with it */
-        snprintf(text, sizeof text, "{\"type\":\"result\",\"id\":\"%s\",\"attempt\":%s,\"metrics\":{\"x\":1}}\n{\"ty", id,
+        snprintf(text, sizeof text,
+                 "{\"type\":\"result\",\"id\":\"%s\",\"attempt\":%s,\"metrics\":{\"x\":1}}\n{\"ty", id,
                  attempt);
         for (size_t at = 0; at < strlen(text); at += 7)
             worker->emit(worker, text + at, strlen(text + at) < 7 ? strlen(text + at) : 7);
         test_worker_say(worker, "pe\":\"log\",\"message\":\"whole\"}\n");
     } else if (strcmp(what, "hang") != 0 && strcmp(what, "yield") != 0)
-        test_worker_answer(worker, id, attempt, ",\"metrics\":{\"x\":1},\"value\":{\"did\":true},\"usage\":{\"cpu_ms\":2}");
+        test_worker_answer(worker, id, attempt,
+                           ",\"metrics\":{\"x\":1},\"value\":{\"did\":true},\"usage\":{\"cpu_ms\":2}");
 }
 
 /* One line from Troupe, NUL-terminated. "hang" never answers; "yield" does when it is cancelled. */
@@ -124,7 +130,8 @@ static inline void test_worker_line(struct test_worker *worker, const char *line
         else if (strcmp(mode, "garbage") == 0)
             test_worker_say(worker, "Loading model...\n");
         else if (strcmp(mode, "silent") != 0)
-            test_worker_say(worker, "{\"type\":\"hello\",\"protocol\":1,\"capabilities\":[\"train\",\"test\"]}\n");
+            test_worker_say(worker,
+                            "{\"type\":\"hello\",\"protocol\":1,\"capabilities\":[\"train\",\"test\"]}\n");
     } else if (strcmp(type, "task") == 0)
         test_worker_task(worker, line);
     else if (strcmp(type, "tasks") == 0) {
@@ -134,9 +141,10 @@ static inline void test_worker_line(struct test_worker *worker, const char *line
         const char *attempt = strrchr(id, '/');
         if (!strstr(id, "/yield/"))
             return;
-        snprintf(text, sizeof text,
-                 "{\"type\":\"error\",\"id\":\"%s\",\"attempt\":%s,\"message\":\"stopped\",\"retryable\":false}\n", id,
-                 attempt ? attempt + 1 : "1");
+        snprintf(
+            text, sizeof text,
+            "{\"type\":\"error\",\"id\":\"%s\",\"attempt\":%s,\"message\":\"stopped\",\"retryable\":false}\n",
+            id, attempt ? attempt + 1 : "1");
         test_worker_say(worker, text);
     }
 }

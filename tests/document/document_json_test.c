@@ -1,12 +1,10 @@
-/* Strict JSON by table, and by round trip of random trees: what the writer writes is read back as the same tree,
- * whatever bytes the strings hold. Fails if the parser grows lenient, if a position is off by a character, or if
- * a value changes on its way through. */
+/* Strict JSON by table, and by round trip of random trees: what the writer writes is read back as the same
+ * tree, whatever bytes the strings hold. Fails if the parser grows lenient, if a position is off by a
+ * character, or if a value changes on its way through. */
 #include "document_rig.h"
 
 #define CASE(text, expected)                                                                                 \
-    {                                                                                                        \
-        text, sizeof(text) - 1, expected                                                                     \
-    }
+    { text, sizeof(text) - 1, expected }
 
 struct json_case {
     const char *text;
@@ -14,14 +12,12 @@ struct json_case {
     const char *expected;
 };
 
-static void run(const struct json_case *cases, size_t count)
-{
+static void run(const struct json_case *cases, size_t count) {
     for (size_t i = 0; i < count; i++)
         assert_parses_as(document_parse_json, cases[i].text, cases[i].length, cases[i].expected);
 }
 
-static void accepted(void **state)
-{
+static void accepted(void **state) {
     (void)state;
     static const struct json_case cases[] = {
         CASE("null", "null"),
@@ -36,15 +32,15 @@ static void accepted(void **state)
         CASE("[0.5,1e3,1E+3,1e-3,-0.0,1.0]", "[0.5,1000.0,1000.0,0.001,-0.0,1.0]"),
         CASE("\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\\\"\\\\/\\b\\f\\n\\r\\t\""),
         CASE("\"\\u0041\\u00e9\\u20AC\\ud83d\\uDE00\"", "\"A\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\""),
-        CASE("\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\x7f\"", "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\\u007f\""),
+        CASE("\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\x7f\"",
+             "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\\u007f\""),
         CASE("\"a\\u0000b\"", "\"a\\u0000b\""),
         CASE("{\"\":1,\" \":2}", "{\"\":1,\" \":2}"),
     };
     run(cases, ARRAY_COUNT(cases));
 }
 
-static void refused(void **state)
-{
+static void refused(void **state) {
     (void)state;
     static const struct json_case cases[] = {
         CASE("", "SYNTAX f:1:1: expected a value, found the end of the text"),
@@ -79,7 +75,8 @@ static void refused(void **state)
         CASE("\"abc", "SYNTAX f:1:5: expected '\"' to close the string, found the end of the text"),
         CASE("\"a\nb\"", "SYNTAX f:1:3: the control character 0x0a must be escaped in a string"),
         CASE("\"a\\x\"", "SYNTAX f:1:4: expected one of \" \\ / b f n r t u after '\\', found 'x'"),
-        CASE("\"a\\", "SYNTAX f:1:4: expected one of \" \\ / b f n r t u after '\\', found the end of the text"),
+        CASE("\"a\\",
+             "SYNTAX f:1:4: expected one of \" \\ / b f n r t u after '\\', found the end of the text"),
         CASE("\"\\\0\"", "SYNTAX f:1:3: expected one of \" \\ / b f n r t u after '\\', found the byte 0x00"),
         CASE("\"\\u12g4\"", "SYNTAX f:1:2: '\\u12g4' is no character"),
         CASE("\"\\u12\"", "SYNTAX f:1:2: '\\u12' is no character"),
@@ -93,19 +90,20 @@ static void refused(void **state)
         CASE("\"\xe2\x82", "SYNTAX f:1:2: the byte 0xe2 is not valid UTF-8"),
         CASE("[1,\0]", "SYNTAX f:1:4: expected a value, found the byte 0x00"),
         CASE("{\"a\":1,\n\"a\":2}", "SYNTAX f:2:1: the key 'a' stands twice in this map, first on line 1"),
-        CASE("{\"a\":1,\"\\u0061\":2}", "SYNTAX f:1:8: the key 'a' stands twice in this map, first on line 1"),
+        CASE("{\"a\":1,\"\\u0061\":2}",
+             "SYNTAX f:1:8: the key 'a' stands twice in this map, first on line 1"),
         CASE("{\"a\\u0000\":1}", "SYNTAX f:1:2: a key may not hold a NUL character"),
     };
     run(cases, ARRAY_COUNT(cases));
 }
 
-static void positions(void **state)
-{
+static void positions(void **state) {
     (void)state;
-    struct document *document =
-        parsed(document_parse_json, "{\n  \"\xc3\xa9\xe2\x82\xac\": [ \"\xf0\x9f\x98\x80\", 7,\n\t{\"k\": null} ]}");
+    struct document *document = parsed(
+        document_parse_json, "{\n  \"\xc3\xa9\xe2\x82\xac\": [ \"\xf0\x9f\x98\x80\", 7,\n\t{\"k\": null} ]}");
     const struct node *list = node_at(document_root(document), 0), *map = node_at(list, 2);
-    const struct node *nodes[] = {document_root(document), list, node_at(list, 0), node_at(list, 1), map, node_at(map, 0)};
+    const struct node *nodes[] = {document_root(document), list, node_at(list, 0),
+                                  node_at(list, 1),        map,  node_at(map, 0)};
     static const unsigned expected[][2] = {{1, 1}, {2, 3}, {2, 11}, {2, 16}, {3, 2}, {3, 3}};
     for (size_t i = 0; i < ARRAY_COUNT(nodes); i++) {
         assert_int_equal(node_line(nodes[i]), expected[i][0]);
@@ -114,8 +112,7 @@ static void positions(void **state)
     document_free(document);
 }
 
-static void bounds(void **state)
-{
+static void bounds(void **state) {
     (void)state;
     struct document *document = NULL;
     struct fault fault;
@@ -143,10 +140,23 @@ static void bounds(void **state)
 }
 
 /* Random values written straight to JSON; `strict` strings are valid UTF-8, the others anything. */
-static void random_string(struct random_stream *random, char *out, size_t *ret_length)
-{
-    static const char *const atoms[] = {"a", "Z", "\"", "\\", "/", "\n", "\x01", "\x7f", "\xc3\xa9", "\xe2\x82\xac",
-                                        "\xf0\x9f\x98\x80", " ", ":", "{", ",", "\xef\xbf\xbd"};
+static void random_string(struct random_stream *random, char *out, size_t *ret_length) {
+    static const char *const atoms[] = {"a",
+                                        "Z",
+                                        "\"",
+                                        "\\",
+                                        "/",
+                                        "\n",
+                                        "\x01",
+                                        "\x7f",
+                                        "\xc3\xa9",
+                                        "\xe2\x82\xac",
+                                        "\xf0\x9f\x98\x80",
+                                        " ",
+                                        ":",
+                                        "{",
+                                        ",",
+                                        "\xef\xbf\xbd"};
     size_t length = 0;
     for (uint64_t left = random_below(random, 12); left > 0; left--) {
         const char *atom = atoms[random_below(random, ARRAY_COUNT(atoms))];
@@ -157,8 +167,7 @@ static void random_string(struct random_stream *random, char *out, size_t *ret_l
     *ret_length = length;
 }
 
-static void random_value(struct random_stream *random, struct json *json, unsigned depth)
-{
+static void random_value(struct random_stream *random, struct json *json, unsigned depth) {
     char text[64];
     size_t length;
     uint64_t bits = random_u64(random);
@@ -200,8 +209,7 @@ static void random_value(struct random_stream *random, struct json *json, unsign
     }
 }
 
-static bool same_tree(const struct node *a, const struct node *b)
-{
+static bool same_tree(const struct node *a, const struct node *b) {
     if (node_kind(a) != node_kind(b) || node_count(a) != node_count(b))
         return false;
     switch (node_kind(a)) {
@@ -230,8 +238,7 @@ static bool same_tree(const struct node *a, const struct node *b)
     return true;
 }
 
-static void random_trees_read_back(void **state)
-{
+static void random_trees_read_back(void **state) {
     (void)state;
     struct account account = ACCOUNT("test");
     for (uint64_t seed = 0; seed < 2000; seed++) {
@@ -255,11 +262,12 @@ static void random_trees_read_back(void **state)
     assert_int_equal(document_account()->bytes, 0);
 }
 
-/* One byte changed, removed or doubled in valid JSON: never a crash, and what is still accepted reads back. */
-static void damaged_text(void **state)
-{
+/* One byte changed, removed or doubled in valid JSON: never a crash, and what is still accepted reads back.
+ */
+static void damaged_text(void **state) {
     (void)state;
-    static const char whole[] = "{\"a\":[1,-2.5e3,true,null],\"b\\u00e9\":{\"c\":\"x\\ny\\ud83d\\ude00\"},\"d\":\"\xe2\x82\xac\"}";
+    static const char whole[] =
+        "{\"a\":[1,-2.5e3,true,null],\"b\\u00e9\":{\"c\":\"x\\ny\\ud83d\\ude00\"},\"d\":\"\xe2\x82\xac\"}";
     struct random_stream random;
     random_seed(&random, 8, 0);
     unsigned accepted_count = 0;
@@ -299,11 +307,14 @@ static void damaged_text(void **state)
     assert_in_range(accepted_count, 1000, 19000);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(accepted), cmocka_unit_test(refused),                cmocka_unit_test(positions),
-        cmocka_unit_test(bounds),   cmocka_unit_test(random_trees_read_back), cmocka_unit_test(damaged_text),
+        cmocka_unit_test(accepted),
+        cmocka_unit_test(refused),
+        cmocka_unit_test(positions),
+        cmocka_unit_test(bounds),
+        cmocka_unit_test(random_trees_read_back),
+        cmocka_unit_test(damaged_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

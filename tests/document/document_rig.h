@@ -13,15 +13,13 @@ typedef enum troupe_error (*parse_call)(const char *bytes, size_t length, const 
                                         struct fault *fault);
 
 /* "CODE where: text" in static memory. */
-static inline const char *fault_line(const struct fault *fault)
-{
+static inline const char *fault_line(const struct fault *fault) {
     static char line[1100];
     (void)snprintf(line, sizeof(line), "%s %s: %s", error_name(fault->error), fault->where, fault->text);
     return line;
 }
 
-static inline struct document *parsed_n(parse_call parse, const char *text, size_t length)
-{
+static inline struct document *parsed_n(parse_call parse, const char *text, size_t length) {
     struct document *document = NULL;
     struct fault fault = {0};
     if (parse(text, length, "f", NULL, &document, &fault) != TROUPE_OK)
@@ -29,14 +27,12 @@ static inline struct document *parsed_n(parse_call parse, const char *text, size
     return document;
 }
 
-static inline struct document *parsed(parse_call parse, const char *text)
-{
+static inline struct document *parsed(parse_call parse, const char *text) {
     return parsed_n(parse, text, strlen(text));
 }
 
 /* The tree as JSON in `out`, which the caller frees. */
-static inline const char *written(const struct document *document, struct buffer *out)
-{
+static inline const char *written(const struct document *document, struct buffer *out) {
     static struct account account = {.name = "rig"};
     struct json json;
     buffer_init(out, &account, 0);
@@ -46,9 +42,9 @@ static inline const char *written(const struct document *document, struct buffer
     return buffer_string(out);
 }
 
-/* `text` parses to a tree that writes as `expected`, or, when `expected` begins with a capital, is refused so. */
-static inline void assert_parses_as(parse_call parse, const char *text, size_t length, const char *expected)
-{
+/* `text` parses to a tree that writes as `expected`, or, when `expected` begins with a capital, is refused
+ * so. */
+static inline void assert_parses_as(parse_call parse, const char *text, size_t length, const char *expected) {
     struct document *document = NULL;
     struct fault fault = {0};
     struct buffer out;

@@ -1,11 +1,9 @@
-/* YAML by table: what each text means, and what each wrong text is told, word for word. Fails if a scalar changes
- * its type, if something refused is let in, or if a message loses its place or its advice. */
+/* YAML by table: what each text means, and what each wrong text is told, word for word. Fails if a scalar
+ * changes its type, if something refused is let in, or if a message loses its place or its advice. */
 #include "document_rig.h"
 
 #define CASE(text, expected)                                                                                 \
-    {                                                                                                        \
-        text, sizeof(text) - 1, expected                                                                     \
-    }
+    { text, sizeof(text) - 1, expected }
 
 struct yaml_case {
     const char *text;
@@ -13,14 +11,12 @@ struct yaml_case {
     const char *expected;
 };
 
-static void run(const struct yaml_case *cases, size_t count)
-{
+static void run(const struct yaml_case *cases, size_t count) {
     for (size_t i = 0; i < count; i++)
         assert_parses_as(document_parse_yaml, cases[i].text, cases[i].length, cases[i].expected);
 }
 
-static void structure(void **state)
-{
+static void structure(void **state) {
     (void)state;
     static const struct yaml_case cases[] = {
         CASE("", "null"),
@@ -35,10 +31,16 @@ static void structure(void **state)
         CASE("[a: 1]", "[{\"a\":1}]"),
         CASE("? a\n: b\n", "{\"a\":\"b\"}"),
         CASE("true: 1\n2: x\n'': y\n", "{\"true\":1,\"2\":\"x\",\"\":\"y\"}"),
-        CASE("text: |\n  two\n  lines\nfolded: >-\n  one\n  line\n", "{\"text\":\"two\\nlines\\n\",\"folded\":\"one line\"}"),
+        CASE("text: |\n  two\n  lines\nfolded: >-\n  one\n  line\n",
+             "{\"text\":\"two\\nlines\\n\",\"folded\":\"one line\"}"),
         CASE("%YAML 1.1\n---\na: 1\n", "{\"a\":1}"),
-        CASE("\xef\xbb\xbf" "a: 1\n", "{\"a\":1}"),
-        CASE("\xff\xfe" "a\0:\0 \0" "1\0", "{\"a\":1}"),
+        CASE("\xef\xbb\xbf"
+             "a: 1\n",
+             "{\"a\":1}"),
+        CASE("\xff\xfe"
+             "a\0:\0 \0"
+             "1\0",
+             "{\"a\":1}"),
         CASE("a: 1 # why\n", "{\"a\":1}"),
         CASE("a: x#y\n", "{\"a\":\"x#y\"}"),
         CASE("\xc3\xa9t\xc3\xa9: \xe2\x82\xac\n", "{\"\xc3\xa9t\xc3\xa9\":\"\xe2\x82\xac\"}"),
@@ -48,8 +50,7 @@ static void structure(void **state)
 }
 
 /* YAML 1.2.2, 10.3.2: the core schema, and what YAML 1.1 would have made of it otherwise. */
-static void scalars(void **state)
-{
+static void scalars(void **state) {
     (void)state;
     static const struct yaml_case cases[] = {
         CASE("[null, Null, NULL, ~, ]", "[null,null,null,null]"),
@@ -66,15 +67,15 @@ static void scalars(void **state)
         CASE("[.inf, -.Inf, +.INF, .nan, .NaN]", "[null,null,null,null,null]"),
         CASE("[inf, nan, -.nan, ., -, +, e5, 1e, 1.2.3, 1:30, 2024-01-01]",
              "[\"inf\",\"nan\",\"-.nan\",\".\",\"-\",\"+\",\"e5\",\"1e\",\"1.2.3\",\"1:30\",\"2024-01-01\"]"),
-        CASE("['true', \"null\", '', \"\\u00e9\\n\", 'it''s']", "[\"true\",\"null\",\"\",\"\xc3\xa9\\n\",\"it's\"]"),
+        CASE("['true', \"null\", '', \"\\u00e9\\n\", 'it''s']",
+             "[\"true\",\"null\",\"\",\"\xc3\xa9\\n\",\"it's\"]"),
         CASE("\"a\\0b\"", "\"a\\u0000b\""),
         CASE("log(1e-4,1e-1)", "\"log(1e-4,1e-1)\""),
     };
     run(cases, ARRAY_COUNT(cases));
 }
 
-static void refused(void **state)
-{
+static void refused(void **state) {
     (void)state;
     static const struct yaml_case cases[] = {
         CASE("a: 1\nb: 2\na: 3\n", "SYNTAX f:3:1: the key 'a' stands twice in this map, first on line 1"),
@@ -94,31 +95,34 @@ static void refused(void **state)
         CASE("? [a]\n: 2\n", "SYNTAX f:1:3: a list cannot be a key; quote it to make it text"),
         CASE("\"a\\0b\": 1", "SYNTAX f:1:1: a key may not hold a NUL character"),
         CASE("a: 1\n---\nb: 2\n", "SYNTAX f:2:1: expected one document, found a second one"),
-        CASE("a:\n\tb: 1\n",
-             "SYNTAX f:2:1: found character that cannot start any token (YAML is indented with spaces, not tabs)"),
-        CASE("a: @b\n", "SYNTAX f:1:4: found character that cannot start any token (quote a value that begins with "
-                        "a special character)"),
-        CASE("a: b: c\n", "SYNTAX f:1:5: mapping values are not allowed in this context (quote a value that holds "
-                          "': ', and check the indentation)"),
-        CASE("a:\n  b: 1\n c: 2\n", "SYNTAX f:3:2: expected key while parsing a block mapping that begins on line 1 "
-                                    "(check the indentation)"),
+        CASE("a:\n\tb: 1\n", "SYNTAX f:2:1: found character that cannot start any token (YAML is indented "
+                             "with spaces, not tabs)"),
+        CASE("a: @b\n",
+             "SYNTAX f:1:4: found character that cannot start any token (quote a value that begins with "
+             "a special character)"),
+        CASE("a: b: c\n",
+             "SYNTAX f:1:5: mapping values are not allowed in this context (quote a value that holds "
+             "': ', and check the indentation)"),
+        CASE("a:\n  b: 1\n c: 2\n",
+             "SYNTAX f:3:2: expected key while parsing a block mapping that begins on line 1 "
+             "(check the indentation)"),
         CASE("a: [1,\nb: 2\n",
              "SYNTAX f:3:1: expected ',' or ']' while parsing a flow sequence that begins on line 1"),
-        CASE("a: \"x\nb: 2\n",
-             "SYNTAX f:3:1: found unexpected end of stream while scanning a quoted scalar that begins on line 1"),
+        CASE("a: \"x\nb: 2\n", "SYNTAX f:3:1: found unexpected end of stream while scanning a quoted scalar "
+                               "that begins on line 1"),
         CASE("key\nother\n: 2\n", "SYNTAX f:3:1: expected key"),
         CASE("a: \xff\n", "SYNTAX f:1:4: invalid leading UTF-8 octet (0xff)"),
         CASE("a: b\nb: \x01\n", "SYNTAX f:2:4: control characters are not allowed (0x01)"),
-        CASE("%FOO\n---\n", "SYNTAX f:1:5: found unknown directive name while scanning a directive that begins on line 1"),
+        CASE("%FOO\n---\n",
+             "SYNTAX f:1:5: found unknown directive name while scanning a directive that begins on line 1"),
     };
     run(cases, ARRAY_COUNT(cases));
 }
 
-static void positions_and_paths(void **state)
-{
+static void positions_and_paths(void **state) {
     (void)state;
-    struct document *document =
-        parsed(document_parse_yaml, "stages:\n  train:\n    needs: [a, \xc3\xa9, {b.c: 1}]\n  \"x y\":\n    - 1\n");
+    struct document *document = parsed(
+        document_parse_yaml, "stages:\n  train:\n    needs: [a, \xc3\xa9, {b.c: 1}]\n  \"x y\":\n    - 1\n");
     const struct node *train = node_get(node_get(document_root(document), "stages"), "train");
     const struct node *needs = node_get(train, "needs"), *deep = node_get(node_at(needs, 2), "b.c");
     static const struct {
@@ -144,8 +148,7 @@ static void positions_and_paths(void **state)
     document_free(document);
 }
 
-static void bounds(void **state)
-{
+static void bounds(void **state) {
     (void)state;
     struct document *document = NULL;
     struct fault fault;
@@ -172,8 +175,7 @@ static void bounds(void **state)
     assert_int_equal(document_account()->bytes, 0);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(structure),           cmocka_unit_test(scalars), cmocka_unit_test(refused),
         cmocka_unit_test(positions_and_paths), cmocka_unit_test(bounds),

@@ -1,6 +1,7 @@
 /* Workers and jobs on threads: no wake is ever lost, a deadline wakes, the store lane keeps order, bounds are
  * reached. A failure here is a hang or a reordered commit. Run under ThreadSanitizer too: the plain fields
  * below are ordered by the wake protocol alone. */
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <unistd.h>
@@ -202,14 +203,14 @@ static void store_lane_keeps_order(void **state) {
 }
 
 struct gate {
-    _Atomic bool open;
+    sem_t open;
     _Atomic unsigned ran;
 };
 
 static void gate_wait(void *arg) {
     struct gate *gate = arg;
-    while (!atomic_load(&gate->open))
-        usleep(100);
+    while (sem_wait(&gate->open) != 0) {
+    }
 }
 
 static void gate_count(void *arg) {
@@ -220,7 +221,8 @@ static void gate_count(void *arg) {
 static void lane_has_a_bound_and_runs_all_before_the_end(void **state) {
     (void)state;
     struct env *env = rig_os();
-    struct gate gate = {0};
+    struct gate gate = {.ran = 0};
+    assert_int_equal(sem_init(&gate.open, 0, 0), 0);
     enum { MANY = 70000 };
     struct env_job *jobs = calloc(MANY, sizeof *jobs);
     unsigned started = 0;
@@ -232,9 +234,10 @@ static void lane_has_a_bound_and_runs_all_before_the_end(void **state) {
     }
     assert_int_equal(error, TROUPE_FULL);
     assert_in_range(started, 65536, 65537); /* the first may be running or still queued */
-    atomic_store(&gate.open, true);
+    assert_int_equal(sem_post(&gate.open), 0);
     rig_end(env); /* queued work is finished, not dropped */
     assert_int_equal(gate.ran, started - 1);
+    sem_destroy(&gate.open);
     free(jobs);
 }
 
