@@ -150,6 +150,8 @@ void child_start(struct instance *instance, uint64_t now_ns) {
     bool again = COUNTED(instance, starts) > 0;
     COUNT(instance, starts, 1);
     GAUGE(instance, pid, env_child_pid(instance->link.child));
+    trace_emit(runtime_tracer(instance->runtime), instance_thread(instance), TRACE_CHILD_STARTED, 0,
+               (uint64_t)COUNTED(instance, pid), instance->number);
     instance->start_limit_ns = instance_after(now_ns, instance->spec->start_timeout_ns);
     instance->cpu_seen_ns = instance->cpu_charged_ns = 0;
     instance->cpu_seen_at_ns = now_ns;

@@ -137,6 +137,8 @@ static bool hold(struct instance *instance, struct task *task, actor_ref offerer
     instance->held_count++;
     COUNT(instance, accepted, 1);
     GAUGE(instance, held, instance->held_count);
+    trace_emit(runtime_tracer(instance->runtime), instance_thread(instance), TRACE_TASK_QUEUED,
+               task_id_span(task->id), (uint32_t)instance->self, task->id.stage);
     return true;
 }
 

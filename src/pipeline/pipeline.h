@@ -171,6 +171,8 @@ struct run_options {
     uint64_t stop_grace_ns;                    /* 0: 5 s */
     uint64_t artifacts_bytes_max;              /* 0: 4 GiB */
     size_t worker_line_max;                    /* 0: 1 MiB */
+    bool trace;                                /* write trace.bin beside the store */
+    size_t trace_ring_records;                 /* of each thread\'s ring; 0: 16,384 */
     const struct configuration *configuration; /* evaluate this one and nothing else; NULL: search */
     const char *const *rerun; /* the command line that starts this run again, NULL-terminated; may be NULL */
 };

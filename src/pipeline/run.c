@@ -162,7 +162,12 @@ static enum troupe_error start_agents(struct run *run, struct run_agents *agents
 
 static enum troupe_error start_parts(struct run *run, struct run_agents *agents, struct fault *fault) {
     struct runtime_options options = {.workers = run->options.workers};
-    enum troupe_error error = runtime_create(run->env, run->account, &options, &run->runtime, fault);
+    if (options.workers == 0)
+        options.workers = env_is_sim(run->env) ? env_sim_workers(run->env) : env_cores(run->env);
+    enum troupe_error error = run_trace_open(run, options.workers, fault);
+    options.tracer = run->trace.tracer;
+    if (error == TROUPE_OK)
+        error = runtime_create(run->env, run->account, &options, &run->runtime, fault);
     if (error == TROUPE_OK)
         error = open_store(run, fault);
     if (error == TROUPE_OK)
@@ -234,6 +239,7 @@ static enum troupe_error write_definition(struct run *run, struct fault *fault) 
 static void free_parts(struct run *run, struct run_agents *agents) {
     registry_free(run->registry);
     runtime_free(run->runtime);
+    run_trace_close(run);
     for (unsigned a = 0; a < PIPELINE_AGENTS_MAX; a++)
         agents_free(agents->handles[a]);
     store_close(run->store);

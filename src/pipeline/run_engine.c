@@ -277,6 +277,7 @@ static void on_start(struct run *run, struct turn *turn) {
     if (run->options.observer.ticks)
         IGNORE(timer_start(turn, turn->now_ns + TICK_NS, run_token(TOKEN_TIMER_TICK, 0), &timer),
                "only the display");
+    run_trace_start(run, turn);
     struct run_event event = {.kind = RUN_EVENT_STARTED};
     run_show(run, turn, &event);
     run_resume_trials(run, turn);
@@ -340,6 +341,9 @@ static void on_timer(struct run *run, struct turn *turn, uint64_t token) {
         run_show(run, turn, &tick);
         IGNORE(timer_start(turn, turn->now_ns + TICK_NS, token, &timer), "only the display");
         break;
+    case TOKEN_TIMER_TRACE:
+        run_trace_timer(run, turn);
+        break;
     case TOKEN_TIMER_AGENTS:
         runtime_stop(run->runtime); /* children are killed when the runtime goes */
         break;
@@ -349,6 +353,10 @@ static void on_timer(struct run *run, struct turn *turn, uint64_t token) {
 }
 
 static void on_job(struct run *run, struct turn *turn, const struct message_job *done) {
+    if (run_token_kind(done->token) == TOKEN_TRACE) {
+        run_trace_drained(run, turn);
+        return;
+    }
     struct artifact_job *job = done->arg;
     struct trial *trial = job->stage < run->pipeline->stage_count ? trial_find(run, job->trial) : NULL;
     if (trial != NULL && !trial->ended && trial->stages[job->stage].state == STAGE_STORING &&

@@ -101,6 +101,14 @@ struct trial_record {
     uint64_t wall_ns;
 };
 
+struct run_trace { /* all zero: none is written */
+    struct tracer *tracer;
+    struct env_file *file;
+    bool broken;
+    enum troupe_error error; /* of the drain that ended last; its job's until then, like the fault */
+    struct fault fault;
+};
+
 struct agent_clock { /* of one instance: the union of its executions */
     uint64_t last_end_ns, executing_ns, tasks;
     unsigned agent; /* index in the pipeline; UINT_MAX: unknown */
@@ -155,6 +163,7 @@ struct run {
 
     actor_ref agents[PIPELINE_INSTANCES_MAX];
     unsigned agent_count, agents_live;
+    struct run_trace trace;
     struct buffer response;
 };
 
@@ -178,7 +187,9 @@ enum run_token {
     TOKEN_TIMER_TICK,
     TOKEN_TIMER_GRACE,
     TOKEN_TIMER_AGENTS,
-    TOKEN_AGENT_DOWN
+    TOKEN_AGENT_DOWN,
+    TOKEN_TIMER_TRACE,
+    TOKEN_TRACE
 };
 uint64_t run_token(enum run_token kind, unsigned value);
 enum run_token run_token_kind(uint64_t token);
@@ -247,6 +258,13 @@ void account_percent(const uint64_t *parts, unsigned count, double *ret_percent)
 /* run_resume.c */
 MUST_CHECK enum troupe_error run_resume(struct run *run, struct fault *fault); /* before the runtime runs */
 void run_resume_trials(struct run *run, struct turn *turn);                    /* pending ones go on */
+
+/* run_trace.c */
+MUST_CHECK enum troupe_error run_trace_open(struct run *run, unsigned workers, struct fault *fault);
+void run_trace_start(struct run *run, struct turn *turn);
+void run_trace_timer(struct run *run, struct turn *turn);
+void run_trace_drained(struct run *run, struct turn *turn);
+void run_trace_close(struct run *run); /* after runtime_free: emitters are gone */
 
 /* response.c, best.c */
 void response_write(struct run *run, struct buffer *out);

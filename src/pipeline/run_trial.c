@@ -44,6 +44,8 @@ struct trial *trial_new(struct run *run, struct turn *turn, unsigned number,
         trial->stages[i].trial = trial;
     run->trials[slot] = trial;
     run->in_flight++;
+    trace_emit(run->trace.tracer, turn->worker, TRACE_TRIAL_STARTED,
+               task_id_span((struct task_id){.run = 1, .trial = number}), number, 0);
     if (run->first_trial_ns == 0)
         run->first_trial_ns = turn->now_ns;
     return trial;
@@ -263,6 +265,8 @@ void trial_committed(struct run *run, struct turn *turn, struct trial *trial) {
     run->last_trial_ns = turn->now_ns;
     run->told++;
     account_trial(run, trial);
+    trace_emit(run->trace.tracer, turn->worker, TRACE_TRIAL_ENDED,
+               task_id_span((struct task_id){.run = 1, .trial = trial->number}), trial->number, trial->state);
     if (!record_trial(run, trial)) {
         run_fail(run, turn, TROUPE_NOMEM, "out of memory recording trial %u", trial->number);
         return;

@@ -342,6 +342,8 @@ static void group_start(struct store *store, struct turn *turn) {
     enum troupe_error error = job_start(turn, &job);
     if (error == TROUPE_OK) {
         store->committing = true;
+        trace_emit(runtime_tracer(turn->runtime), turn->worker, TRACE_COMMIT_STARTED, store->groups + 1,
+                   store->group_count, 0);
         return;
     }
     struct fault fault;
@@ -355,6 +357,8 @@ static void group_done(struct store *store, struct turn *turn) {
     atomic_fetch_add_explicit(&store->groups, 1, memory_order_relaxed);
     if (store->group_count > atomic_load_explicit(&store->group_rows_max_seen, memory_order_relaxed))
         atomic_store_explicit(&store->group_rows_max_seen, store->group_count, memory_order_relaxed);
+    trace_emit(runtime_tracer(turn->runtime), turn->worker, TRACE_COMMIT_ENDED, store->groups,
+               store->group_count, store->group_error);
     if (store->group_error != TROUPE_OK) {
         store_break(store, turn, store->group_error, &store->group_fault);
         return;
@@ -378,6 +382,8 @@ static void store_handle(struct turn *turn, void *state, const struct message *m
         }
         CHECK(store->ring_count < ROWS_QUEUED_MAX); /* store_write counted it */
         store->ring[(store->ring_first + store->ring_count++) % ROWS_QUEUED_MAX] = row;
+        trace_emit(runtime_tracer(turn->runtime), turn->worker, TRACE_COMMIT_QUEUED,
+                   (uint64_t)write_of(row)->row.trial + 1, write_of(row)->row.kind, 0);
         group_start(store, turn);
         break;
     }
