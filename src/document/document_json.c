@@ -138,33 +138,48 @@ static size_t unicode_read(const char *at, const char *end, uint32_t *ret_code) 
     return 10;
 }
 
-/* Replaces the escapes of [from, to) in `out`, which has room for all of it: an escape never grows. */
-static enum troupe_error string_unescape(struct parser *parser, const char *from, const char *to, char *out,
+/* Refuses the \u escape at `escape`, in a string that was scanned up to `at`, with its own position. */
+static enum troupe_error unicode_refuse(const struct parser *parser, const char *escape) {
+    struct parser there = *parser;
+    for (const char *byte = escape; byte < parser->at; byte++)
+        there.continuations -= ((unsigned char)*byte & 0xc0) == 0x80;
+    there.at = escape;
+    int32_t code = hex_read(escape + 2, parser->at);
+    if (code >= 0)
+        return builder_fail(parser->builder, TROUPE_SYNTAX, here(&there),
+                            "'%.6s' is half of a surrogate pair", escape);
+    const char *end = escape + 2;
+    for (int shown = 0; shown < 4 && end < parser->at; shown++)
+        end += text_utf8_length(end, (size_t)(parser->at - end)); /* the scan found it well formed */
+    return builder_fail(parser->builder, TROUPE_SYNTAX, here(&there), "'%.*s' is no character",
+                        (int)(end - escape), escape);
+}
+
+/* Replaces the escapes of [from, at) in `out`, which has room for all of it: an escape never grows. */
+static enum troupe_error string_unescape(struct parser *parser, const char *from, char *out,
                                          size_t *ret_length) {
     static const char names[] = "\"\"\\\\//b\bf\fn\nr\rt\t";
+    const char *to = parser->at;
     char *start = out;
     while (from < to) {
         if (*from != '\\') {
             *out++ = *from++;
             continue;
         }
-        from++;
-        if (*from != 'u') {
+        if (from[1] != 'u') {
             size_t i = 0;
-            while (names[i] != *from)
+            while (names[i] != from[1])
                 i += 2;
             *out++ = names[i + 1];
-            from++;
+            from += 2;
             continue;
         }
         uint32_t code;
-        size_t read = unicode_read(from + 1, to, &code);
-        if (read == 0) {
-            return builder_fail(parser->builder, TROUPE_SYNTAX, here(parser),
-                                "the string before this point has a \\u escape that is no character");
-        }
+        size_t read = unicode_read(from + 2, to, &code);
+        if (read == 0)
+            return unicode_refuse(parser, from);
         out += utf8_write(out, code);
-        from += 1 + read;
+        from += 2 + read;
     }
     *out = '\0';
     *ret_length = (size_t)(out - start);
@@ -183,7 +198,7 @@ static enum troupe_error take_string(struct parser *parser, struct scalar *ret) 
     if (copy == NULL)
         return builder_nomem(parser->builder);
     if (escaped)
-        error = string_unescape(parser, from, parser->at, copy, &scalar.length);
+        error = string_unescape(parser, from, copy, &scalar.length);
     if (error != TROUPE_OK)
         return error;
     scalar.text = copy;

@@ -55,7 +55,7 @@ static const char *advice(const char *problem, char byte) {
         return " (quote a value that holds ': ', and check the indentation)";
     if (strstr(problem, "could not find expected ':'") != NULL)
         return " (a key needs ': ' after it)";
-    if (strstr(problem, "did not find expected key") != NULL)
+    if (strstr(problem, "did not find expected key") != NULL || strstr(problem, "<document start>") != NULL)
         return " (check the indentation)";
     return "";
 }
@@ -67,7 +67,9 @@ static const char *reworded(const char *problem, const char **ret_verb) {
     for (size_t i = 0; i < ARRAY_COUNT(prefixes); i++)
         if (strncmp(problem, prefixes[i], strlen(prefixes[i])) == 0) {
             *ret_verb = "expected ";
-            return problem + strlen(prefixes[i]);
+            problem += strlen(prefixes[i]);
+            /* what libyaml says of text behind a whole value */
+            return strcmp(problem, "<document start>") == 0 ? "nothing after the value" : problem;
         }
     return problem;
 }

@@ -1,7 +1,7 @@
 /* Strict JSON by table, and by round trip of random trees: what the writer writes is read back as the same
  * tree, whatever bytes the strings hold. Fails if the parser grows lenient, if a position is off by a
  * character, or if a value changes on its way through. */
-#include "document_rig.h"
+#include "document_trees.h"
 
 #define CASE(text, expected)                                                                                 \
     { text, sizeof(text) - 1, expected }
@@ -28,7 +28,7 @@ static void accepted(void **state) {
         CASE("{\"a\":{\"b\":[[],[{}]]},\"c\":\"\"}", "{\"a\":{\"b\":[[],[{}]]},\"c\":\"\"}"),
         CASE("[0,-0,-1,10,9223372036854775807,-9223372036854775808]",
              "[0,0,-1,10,9223372036854775807,-9223372036854775808]"),
-        CASE("[9223372036854775808,1e400,-1e400]", "[9.22337203685478e+18,null,null]"),
+        CASE("[9223372036854775808,1e400,-1e400]", "[9.223372036854776e+18,null,null]"),
         CASE("[0.5,1e3,1E+3,1e-3,-0.0,1.0]", "[0.5,1000.0,1000.0,0.001,-0.0,1.0]"),
         CASE("\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\\\"\\\\/\\b\\f\\n\\r\\t\""),
         CASE("\"\\u0041\\u00e9\\u20AC\\ud83d\\uDE00\"", "\"A\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\""),
@@ -137,105 +137,6 @@ static void bounds(void **state) {
     limits.bytes_max = 5;
     assert_int_equal(document_parse_json("[1,2]", 5, "f", &limits, &document, NULL), TROUPE_LIMIT);
     assert_int_equal(document_account()->bytes, 0);
-}
-
-/* Random values written straight to JSON; `strict` strings are valid UTF-8, the others anything. */
-static void random_string(struct random_stream *random, char *out, size_t *ret_length) {
-    static const char *const atoms[] = {"a",
-                                        "Z",
-                                        "\"",
-                                        "\\",
-                                        "/",
-                                        "\n",
-                                        "\x01",
-                                        "\x7f",
-                                        "\xc3\xa9",
-                                        "\xe2\x82\xac",
-                                        "\xf0\x9f\x98\x80",
-                                        " ",
-                                        ":",
-                                        "{",
-                                        ",",
-                                        "\xef\xbf\xbd"};
-    size_t length = 0;
-    for (uint64_t left = random_below(random, 12); left > 0; left--) {
-        const char *atom = atoms[random_below(random, ARRAY_COUNT(atoms))];
-        memcpy(out + length, atom, strlen(atom));
-        length += strlen(atom);
-    }
-    out[length] = '\0';
-    *ret_length = length;
-}
-
-static void random_value(struct random_stream *random, struct json *json, unsigned depth) {
-    char text[64];
-    size_t length;
-    uint64_t bits = random_u64(random);
-    double real;
-    switch (random_below(random, depth >= 6 ? 6 : 9)) {
-    case 0:
-        json_null(json);
-        break;
-    case 1:
-        json_bool(json, bits & 1);
-        break;
-    case 2:
-        json_int(json, (int64_t)bits >> random_below(random, 64));
-        break;
-    case 3:
-        memcpy(&real, &bits, sizeof(real));
-        json_real(json, real);
-        break;
-    case 4:
-    case 5:
-        random_string(random, text, &length);
-        json_string_n(json, text, length);
-        break;
-    case 6:
-        json_array_begin(json);
-        for (uint64_t left = random_below(random, 5); left > 0; left--)
-            random_value(random, json, depth + 1);
-        json_array_end(json);
-        break;
-    default:
-        json_object_begin(json);
-        for (uint64_t left = random_below(random, 20); left > 0; left--) {
-            random_string(random, text, &length);
-            (void)snprintf(text + length, sizeof(text) - length, "%u", (unsigned)left); /* no key twice */
-            json_key(json, text);
-            random_value(random, json, depth + 1);
-        }
-        json_object_end(json);
-    }
-}
-
-static bool same_tree(const struct node *a, const struct node *b) {
-    if (node_kind(a) != node_kind(b) || node_count(a) != node_count(b))
-        return false;
-    switch (node_kind(a)) {
-    case DOCUMENT_NULL:
-        return true;
-    case DOCUMENT_BOOL:
-        return node_bool(a) == node_bool(b);
-    case DOCUMENT_INT:
-        return node_int(a) == node_int(b);
-    case DOCUMENT_REAL:
-        return node_real(a) == node_real(b);
-    case DOCUMENT_STRING:
-        return node_string_length(a) == node_string_length(b) &&
-               memcmp(node_string(a), node_string(b), node_string_length(a)) == 0;
-    case DOCUMENT_LIST:
-    case DOCUMENT_MAP:
-        break;
-    }
-    for (size_t i = 0; i < node_count(a); i++) {
-        if (node_kind(a) == DOCUMENT_MAP && (strcmp(node_key_at(a, i), node_key_at(b, i)) != 0 ||
-                                             node_get(a, node_key_at(a, i)) != node_at(a, i)))
-            return false;
-        if (!same_tree(node_at(a, i), node_at(b, i)))
-            return false;
-    }
-    return true;
 }
 
 static void random_trees_read_back(void **state) {
