@@ -45,7 +45,7 @@ static void parsing(void **state) {
     assert_true(fail_each_of(document_parse_yaml, yaml) >= 1);
     assert_true(fail_each_of(document_parse_json, json) >= 1);
     assert_true(fail_each_of(document_parse_json, wide_json(&wide)) >= 6);
-    assert_true(fail_each_of(document_parse_yaml, wide_json(&wide)) >= 6);
+    assert_true(fail_each_of(document_parse_yaml, buffer_string(&wide)) >= 6);
     buffer_free(&wide);
 }
 
