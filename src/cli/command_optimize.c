@@ -15,11 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/command_optimize.h"
+#include "cli/command.h"
 
 #define LINE_MAX_BYTES (1 << 20)
 
-struct session {
+struct optimizer {
     struct account account;
     struct buffer answer;
     struct document *definition; /* the space's */
@@ -28,13 +28,13 @@ struct session {
     bool ended;
 };
 
-static void session_clear(struct session *session) {
-    study_free(session->study);
-    space_free(session->space);
-    document_free(session->definition);
-    session->study = NULL;
-    session->space = NULL;
-    session->definition = NULL;
+static void optimizer_clear(struct optimizer *optimizer) {
+    study_free(optimizer->study);
+    space_free(optimizer->space);
+    document_free(optimizer->definition);
+    optimizer->study = NULL;
+    optimizer->space = NULL;
+    optimizer->definition = NULL;
 }
 
 /* {"parent":"k","in":["a"]} -> "when":{"k":["a"]} */
@@ -102,14 +102,14 @@ static enum troupe_error variable_translate(const struct node *variable, struct 
     return error;
 }
 
-static enum troupe_error space_read(struct session *session, const struct node *message,
+static enum troupe_error space_read(struct optimizer *optimizer, const struct node *message,
                                     struct fault *fault) {
     const struct node *variables = node_get(message, "space");
     struct buffer text;
     struct json json;
     if (node_kind(variables) != DOCUMENT_LIST)
-        return space_compile(variables, node_get(message, "constraints"), &session->space, fault);
-    buffer_init(&text, &session->account, 0);
+        return space_compile(variables, node_get(message, "constraints"), &optimizer->space, fault);
+    buffer_init(&text, &optimizer->account, 0);
     json_init(&json, &text);
     json_object_begin(&json);
     enum troupe_error error = TROUPE_OK;
@@ -119,21 +119,21 @@ static enum troupe_error space_read(struct session *session, const struct node *
     if (!error)
         error = buffer_ok(&text);
     if (!error)
-        error = document_parse_json(buffer_string(&text), text.length, "space", NULL, &session->definition,
+        error = document_parse_json(buffer_string(&text), text.length, "space", NULL, &optimizer->definition,
                                     fault);
     if (!error)
-        error = space_compile(document_root(session->definition), node_get(message, "constraints"),
-                              &session->space, fault);
+        error = space_compile(document_root(optimizer->definition), node_get(message, "constraints"),
+                              &optimizer->space, fault);
     buffer_free(&text);
     return error;
 }
 
-static enum troupe_error op_init(struct session *session, const struct node *message, struct json *json,
+static enum troupe_error op_init(struct optimizer *optimizer, const struct node *message, struct json *json,
                                  struct fault *fault) {
     struct study_options options = {0};
     int64_t seed = 0, objectives = 1, startup = 0, deterministic = 0;
     const char *sampler = "auto";
-    session_clear(session);
+    optimizer_clear(optimizer);
     enum troupe_error error = node_read_int(node_get(message, "seed"), 0, INT64_MAX, &seed, fault);
     if (!error)
         error = node_read_int(node_get(message, "n_objectives"), 1, 16, &objectives, fault);
@@ -156,34 +156,34 @@ static enum troupe_error op_init(struct session *session, const struct node *mes
     options.seed = (uint64_t)seed;
     options.startup = (unsigned)startup;
     options.deterministic = (unsigned)deterministic;
-    error = space_read(session, message, fault);
+    error = space_read(optimizer, message, fault);
     if (!error) {
-        options.baseline_first = space_has_baseline(session->space);
-        error = study_create(session->space, &options, &session->study, fault);
+        options.baseline_first = space_has_baseline(optimizer->space);
+        error = study_create(optimizer->space, &options, &optimizer->study, fault);
     }
     if (error)
-        session_clear(session);
+        optimizer_clear(optimizer);
     else
         json_field_bool(json, "ok", true);
     return error;
 }
 
-static enum troupe_error op_ask(struct session *session, struct json *json, struct fault *fault) {
+static enum troupe_error op_ask(struct optimizer *optimizer, struct json *json, struct fault *fault) {
     struct configuration configuration;
     unsigned number;
-    enum troupe_error error = study_ask(session->study, &number, &configuration, fault);
+    enum troupe_error error = study_ask(optimizer->study, &number, &configuration, fault);
     if (error)
         return error;
     json_key(json, "trial");
     json_object_begin(json);
     json_field_int(json, "id", number);
     json_key(json, "params");
-    space_write_json(session->space, &configuration, json);
+    space_write_json(optimizer->space, &configuration, json);
     json_object_end(json);
     return TROUPE_OK;
 }
 
-static enum troupe_error op_tell(struct session *session, const struct node *message, struct json *json,
+static enum troupe_error op_tell(struct optimizer *optimizer, const struct node *message, struct json *json,
                                  struct fault *fault) {
     const struct node *values = node_get(message, "values"), *constraints = node_get(message, "constraints");
     int64_t id = -1;
@@ -207,23 +207,23 @@ static enum troupe_error op_tell(struct session *session, const struct node *mes
     if (!error && !failed)
         error = node_read_real(node_at(values, 0), &objective, fault);
     if (!error)
-        error = failed ? study_tell_failed(session->study, (unsigned)id, fault)
-                       : study_tell_constrained(session->study, (unsigned)id, objective, violation, fault);
+        error = failed ? study_tell_failed(optimizer->study, (unsigned)id, fault)
+                       : study_tell_constrained(optimizer->study, (unsigned)id, objective, violation, fault);
     if (!error)
         json_field_bool(json, "ok", true);
     return error;
 }
 
-static void op_best(struct session *session, struct json *json) {
+static void op_best(struct optimizer *optimizer, struct json *json) {
     unsigned number;
     double objective;
-    if (study_best(session->study, &number, &objective))
+    if (study_best(optimizer->study, &number, &objective))
         return;
     json_key(json, "params");
-    space_write_json(session->space, study_configuration(session->study, number), json);
+    space_write_json(optimizer->space, study_configuration(optimizer->study, number), json);
 }
 
-static enum troupe_error message_answer(struct session *session, const struct node *message,
+static enum troupe_error message_answer(struct optimizer *optimizer, const struct node *message,
                                         struct json *json, struct fault *fault) {
     const char *op = NULL;
     if (node_kind(message) != DOCUMENT_MAP)
@@ -232,41 +232,41 @@ static enum troupe_error message_answer(struct session *session, const struct no
     if (error)
         return error;
     if (op && strcmp(op, "init") == 0)
-        return op_init(session, message, json, fault);
+        return op_init(optimizer, message, json, fault);
     if (op && strcmp(op, "end") == 0) {
-        session->ended = true;
+        optimizer->ended = true;
         json_field_bool(json, "ok", true);
         return TROUPE_OK;
     }
     bool known = op && (strcmp(op, "ask") == 0 || strcmp(op, "tell") == 0 || strcmp(op, "best") == 0);
     if (!known)
         return fault_set(fault, TROUPE_INVALID, "op", "expected op to be init, ask, tell, best or end");
-    if (!session->study)
+    if (!optimizer->study)
         return fault_set(fault, TROUPE_INVALID, "op", "the first message must be init");
     if (op[0] == 'a')
-        return op_ask(session, json, fault);
+        return op_ask(optimizer, json, fault);
     if (op[0] == 't')
-        return op_tell(session, message, json, fault);
-    op_best(session, json);
+        return op_tell(optimizer, message, json, fault);
+    op_best(optimizer, json);
     return TROUPE_OK;
 }
 
-static void line_answer(struct session *session, const char *line, size_t length) {
+static void line_answer(struct optimizer *optimizer, const char *line, size_t length) {
     struct document *document = NULL;
     struct fault fault = {0};
     struct json json;
-    buffer_clear(&session->answer);
-    json_init(&json, &session->answer);
+    buffer_clear(&optimizer->answer);
+    json_init(&json, &optimizer->answer);
     json_object_begin(&json);
     enum troupe_error error = document_parse_json(line, length, "stdin", NULL, &document, &fault);
     if (!error)
-        error = message_answer(session, document_root(document), &json, &fault);
+        error = message_answer(optimizer, document_root(document), &json, &fault);
     if (error) { /* nothing of a half-written answer is sent */
         char text[sizeof fault.where + sizeof fault.text + 4];
         snprintf(text, sizeof text, "%s%s%s", fault.where, fault.where[0] ? ": " : "",
                  fault.text[0] ? fault.text : error_text(error));
-        buffer_clear(&session->answer);
-        json_init(&json, &session->answer);
+        buffer_clear(&optimizer->answer);
+        json_init(&json, &optimizer->answer);
         json_object_begin(&json);
         json_field_string(&json, "error", text);
     }
@@ -274,35 +274,50 @@ static void line_answer(struct session *session, const char *line, size_t length
     document_free(document);
 }
 
-int command_optimize(int argc, char **argv) {
-    struct session session = {.account = ACCOUNT("optimize")};
-    char *line = NULL;
-    int status = 0;
-    if (argc > 1) {
-        fprintf(stderr, "troupe optimize: unexpected argument '%s'; it reads JSON lines from stdin\n",
-                argv[1]);
-        return error_exit_status(TROUPE_USAGE);
-    }
-    buffer_init(&session.answer, &session.account, 0);
-    line = memory_alloc(&session.account, LINE_MAX_BYTES + 2);
-    if (!line)
-        status = error_exit_status(TROUPE_NOMEM);
-    while (line && !session.ended && fgets(line, LINE_MAX_BYTES + 2, stdin)) {
+static const struct option_table options = {0};
+const struct command_page page_optimize = {
+    &options,
+    "Reads one JSON object a line and answers each with one:\n"
+    "  {\"op\":\"init\",\"space\":{\"x\":\"float(0,1)\"},\"seed\":0}   {\"ok\":true}\n"
+    "  {\"op\":\"ask\"}                                      {\"trial\":{\"id\":0,\"params\":{\"x\":0.5}}}\n"
+    "  {\"op\":\"tell\",\"id\":0,\"values\":[0.3]}              {\"ok\":true}\n"
+    "  {\"op\":\"best\"}                                     {\"params\":{...}}\n"
+    "  {\"op\":\"end\"}                                      {\"ok\":true}\n"
+    "Values are minimised unless init says \"maximise\":true; \"failed\":true may stand for values. What is "
+    "wrong is\n"
+    "answered {\"error\":\"...\"} and the session goes on.\n",
+    "  printf '%s\\n' '{\"op\":\"init\",\"space\":{\"x\":\"float(0,1)\"}}' '{\"op\":\"ask\"}' | troupe "
+    "optimize\n"};
+
+static enum troupe_error lines_answer(struct optimizer *optimizer, char *line, struct fault *fault) {
+    while (!optimizer->ended && fgets(line, LINE_MAX_BYTES + 2, stdin)) {
         size_t length = strlen(line);
-        if (length > LINE_MAX_BYTES && line[length - 1] != '\n') {
-            fprintf(stderr, "troupe optimize: a line is longer than %d bytes\n", LINE_MAX_BYTES);
-            status = error_exit_status(TROUPE_LIMIT);
-            break;
-        }
-        line_answer(&session, line, length);
-        if (buffer_ok(&session.answer) || printf("%s\n", buffer_string(&session.answer)) < 0 ||
-            fflush(stdout)) {
-            status = error_exit_status(TROUPE_IO);
-            break;
-        }
+        if (length > LINE_MAX_BYTES && line[length - 1] != '\n')
+            return fault_set(fault, TROUPE_LIMIT, "optimize", "a line is longer than %d bytes",
+                             LINE_MAX_BYTES);
+        line_answer(optimizer, line, length);
+        buffer_text(&optimizer->answer, "\n");
+        enum troupe_error error = session_print(&optimizer->answer, fault);
+        if (error)
+            return error;
     }
-    session_clear(&session);
-    buffer_free(&session.answer);
-    memory_free(&session.account, line);
-    return status;
+    return TROUPE_OK;
+}
+
+enum troupe_error command_optimize(struct session *session, int argc, const char *const *argv,
+                                   struct fault *fault) {
+    struct optimizer optimizer = {.account = ACCOUNT("optimize")};
+    struct option_words words;
+    enum troupe_error error =
+        option_table_parse(&options, argc, argv, &session->arena, NULL, &words, NULL, fault);
+    if (error)
+        return error;
+    buffer_init(&optimizer.answer, &optimizer.account, 0);
+    char *line = memory_alloc(&optimizer.account, LINE_MAX_BYTES + 2);
+    error = line ? lines_answer(&optimizer, line, fault)
+                 : fault_set(fault, TROUPE_NOMEM, "optimize", "out of memory");
+    optimizer_clear(&optimizer);
+    buffer_free(&optimizer.answer);
+    memory_free(&optimizer.account, line);
+    return error;
 }

@@ -1,0 +1,59 @@
+/* option_table: the options of one command in one table, which feeds the parser, the help and the completions.
+ *
+ * A row binds a name to a field of the command's own struct of values, so that a command reads typed fields
+ * and never texts of argv. Besides its own rows a table may admit the options of the process (config.def),
+ * which go to a struct config. `--name value`, `--name=value`, `-n value`; `--` ends the options. Threads:
+ * plain data. Memory: lists and words from the arena; texts stay in argv. Failure: USAGE names the option, what
+ * was expected and the nearest known one. */
+#ifndef CLI_OPTION_TABLE_H
+#define CLI_OPTION_TABLE_H
+
+#include "base/base.h"
+
+enum option_kind {
+    OPTION_IS_FLAG,    /* bool */
+    OPTION_IS_TEXT,    /* const char *: the last one given counts */
+    OPTION_IS_LIST,    /* struct option_list: every one given, in order */
+    OPTION_IS_NUMBER,  /* int64_t, in low..high */
+    OPTION_IS_OPTIONAL /* const char *: a value may follow; "" when none did */
+};
+struct option_list {
+    const char **texts;
+    size_t count;
+};
+struct option_row {
+    const char *name; /* without the dashes */
+    char letter;      /* 0: none */
+    enum option_kind kind;
+    size_t offset;     /* of the field in the values */
+    const char *value; /* what the help calls it: "FILE"; NULL for a flag */
+    const char *help;  /* one line */
+    int64_t low, high; /* NUMBER */
+};
+struct option_table {
+    const struct option_row *rows;
+    size_t count;
+    unsigned words_max;     /* words that are no options */
+    const char *words_name; /* what they are, for messages: "a run" */
+    unsigned words_min;
+    bool command_after;   /* `-- COMMAND ARGS...` */
+    bool process_options; /* config.def */
+};
+struct option_words {
+    const char **words; /* NULL-terminated */
+    size_t count;
+    const char *const *after; /* the words after `--`, NULL-terminated; NULL: there was no `--` */
+};
+
+/* argv[0] is the command's name. `values` is zeroed or holds defaults; `config` may be NULL when the table
+ * admits no options of the process. */
+MUST_CHECK enum troupe_error option_table_parse(const struct option_table *table, int argc,
+                                                const char *const *argv, struct arena *arena, void *values,
+                                                struct option_words *ret_words, struct config *config,
+                                                struct fault *fault);
+/* The rows as help shows them, aligned. */
+void option_table_write_help(const struct option_table *table, struct buffer *out);
+/* "--var" "--metric" ...: every spelling, one a line. */
+void option_table_write_names(const struct option_table *table, struct buffer *out);
+
+#endif

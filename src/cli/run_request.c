@@ -1,0 +1,288 @@
+/* The options of `troupe run`, checked against each other, and the pipeline they name, loaded and resolved.
+ * Threads: the main thread. Memory: see the header. */
+#include "cli/run_request.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define CONFIGURATION_BYTES_MAX (1 << 20)
+
+#define FIELD(name) offsetof(struct run_values, name)
+static const struct option_row rows[] = {
+    {"var", 0, OPTION_IS_LIST, FIELD(vars), "NAME=KIND",
+     "a variable: 'lr=log(1e-4,1e-1)', int(a,b), float(a,b),\n                                 "
+     "choice(a,b,c); repeatable",
+     0, 0},
+    {"constraint", 0, OPTION_IS_LIST, FIELD(constraints), "EXPR",
+     "what must hold: 'depth * width <= 64'; repeatable", 0, 0},
+    {"metric", 'm', OPTION_IS_TEXT, FIELD(metric), "NAME",
+     "the number the command prints: NAME=0.93 or a JSON line", 0, 0},
+    {"minimise", 0, OPTION_IS_FLAG, FIELD(minimise), NULL, "less is better (default: more)", 0, 0},
+    {"trials", 'n', OPTION_IS_NUMBER, FIELD(trials), "N", "stop after N trials", 1, PIPELINE_TRIALS_MAX},
+    {"deadline", 'd', OPTION_IS_TEXT, FIELD(deadline), "DURATION",
+     "stop after this much running time: 90s, 10m, 1h30m", 0, 0},
+    {"jobs", 'j', OPTION_IS_NUMBER, FIELD(jobs), "N",
+     "trials at a time (default: one for each core, or as\n                                 many as the "
+     "pipeline has agents)",
+     1, PIPELINE_PARALLEL_MAX},
+    {"timeout", 0, OPTION_IS_TEXT, FIELD(timeout), "DURATION", "end the command of a trial that takes longer",
+     0, 0},
+    {"seed", 0, OPTION_IS_TEXT, FIELD(seed), "N", "of the search (default: 1, or the file's)", 0, 0},
+    {"name", 0, OPTION_IS_TEXT, FIELD(name), "NAME", "of the pipeline; run ids begin with it", 0, 0},
+    {"set", 0, OPTION_IS_LIST, FIELD(sets), "PATH=VALUE",
+     "override one value of the file: budget.trials=20;\n                                 repeatable", 0, 0},
+    {"run-id", 0, OPTION_IS_TEXT, FIELD(run_id), "ID",
+     "name the run (default: the pipeline's name and the time)", 0, 0},
+    {"resume", 'r', OPTION_IS_OPTIONAL, FIELD(resume), "[ID]",
+     "go on with an interrupted run (default: the newest)", 0, 0},
+    {"again", 0, OPTION_IS_TEXT, FIELD(again), "ID", "a new run of the definition that run ID had", 0, 0},
+    {"configuration", 'c', OPTION_IS_TEXT, FIELD(configuration), "FILE",
+     "evaluate this one configuration (JSON), without search", 0, 0},
+    {"runs", 0, OPTION_IS_TEXT, FIELD(runs), "DIR", "where runs are kept (default: runs)", 0, 0},
+    {"no-store", 0, OPTION_IS_FLAG, FIELD(no_store), NULL, "keep nothing that survives the process", 0, 0},
+    {"json", 0, OPTION_IS_FLAG, FIELD(json), NULL, "print one JSON object on stdout, all else on stderr", 0,
+     0},
+    {"quiet", 'q', OPTION_IS_FLAG, FIELD(quiet), NULL, "print the summary only", 0, 0},
+};
+const struct option_table run_options_table = {.rows = rows,
+                                               .count = ARRAY_COUNT(rows),
+                                               .words_max = 1,
+                                               .words_name = "one pipeline FILE",
+                                               .command_after = true,
+                                               .process_options = true};
+
+/* ---- which of the three ways ---- */
+
+static enum troupe_error refuse(struct fault *fault, const char *option, const char *why) {
+    return fault_set(fault, TROUPE_USAGE, option, "%s", why);
+}
+
+static enum troupe_error check_command_form(const struct run_values *values, struct fault *fault) {
+    static const char why[] = "describes a command: give the command after `--`, or write it in the FILE";
+    if (values->command != NULL)
+        return TROUPE_OK;
+    if (values->vars.count > 0)
+        return refuse(fault, "--var", why);
+    if (values->constraints.count > 0)
+        return refuse(fault, "--constraint", why);
+    if (values->metric != NULL)
+        return refuse(fault, "--metric", why);
+    if (values->minimise)
+        return refuse(fault, "--minimise", why);
+    if (values->timeout != NULL)
+        return refuse(fault, "--timeout",
+                      "belongs to a command after `--`; for a pipeline file: --set "
+                      "stages.NAME.timeout=30s");
+    return TROUPE_OK;
+}
+
+static enum troupe_error check_resume(const struct run_values *values, struct fault *fault) {
+    if (values->resume == NULL)
+        return TROUPE_OK;
+    if (values->run_id != NULL && values->resume[0] != '\0')
+        return refuse(fault, "--run-id", "a resumed run keeps its name");
+    if (values->no_store)
+        return refuse(fault, "--no-store", "a run without a store cannot be resumed");
+    if (values->configuration != NULL)
+        return refuse(fault, "--configuration",
+                      "evaluates in a run of its own: use --again instead of --resume");
+    if (values->seed != NULL || values->name != NULL || values->jobs != 0)
+        return refuse(fault, "--resume", "keeps the seed, the name and the agents; only the budget may grow");
+    for (size_t i = 0; i < values->sets.count; i++)
+        if (strncmp(values->sets.texts[i], "budget.", 7) != 0)
+            return fault_set(
+                fault, TROUPE_USAGE, "--set",
+                "a resumed run can only be given another budget (budget.trials=...), found '%.80s'",
+                values->sets.texts[i]);
+    return TROUPE_OK;
+}
+
+static enum troupe_error check_values(const struct run_values *values, struct fault *fault) {
+    unsigned ways = (values->file != NULL) + (values->command != NULL) + (values->resume != NULL) +
+                    (values->again != NULL);
+    if (ways == 0)
+        return fault_set(
+            fault, TROUPE_USAGE, "run",
+            "expected a pipeline FILE, or --var, --metric and a command after `--`, or --resume");
+    if (ways > 1)
+        return fault_set(
+            fault, TROUPE_USAGE, "run",
+            "expected one of a pipeline FILE, a command after `--`, --resume and --again, found %u", ways);
+    if (values->command != NULL && values->command[0] == NULL)
+        return fault_set(fault, TROUPE_USAGE, "--", "expected a command after it");
+    enum troupe_error error = check_command_form(values, fault);
+    return error == TROUPE_OK ? check_resume(values, fault) : error;
+}
+
+/* ---- the pipeline ---- */
+
+/* --trials, --deadline and the like on a file are the same as --set of the place where it says so. */
+static enum troupe_error add_sets(struct session *session, struct run_values *values, struct fault *fault) {
+    const struct {
+        const char *path, *text;
+    } parts[] = {
+        {"budget.deadline", values->deadline}, {"optimizer.seed", values->seed}, {"name", values->name}};
+    const char **texts =
+        ARENA_ARRAY(&session->arena, const char *, values->sets.count + ARRAY_COUNT(parts) + 2);
+    size_t count = 0;
+    if (texts == NULL)
+        return fault_set(fault, TROUPE_NOMEM, "run", "out of memory reading the options");
+    for (size_t i = 0; i < values->sets.count; i++)
+        texts[count++] = values->sets.texts[i];
+    for (size_t i = 0; i < ARRAY_COUNT(parts); i++)
+        if (parts[i].text != NULL)
+            texts[count++] = arena_format(&session->arena, "%s=%s", parts[i].path, parts[i].text);
+    if (values->trials != 0)
+        texts[count++] = arena_format(&session->arena, "budget.trials=%lld", (long long)values->trials);
+    if (values->jobs != 0)
+        texts[count++] = arena_format(&session->arena, "budget.parallel=%lld", (long long)values->jobs);
+    for (size_t i = 0; i < count; i++)
+        if (texts[i] == NULL)
+            return fault_set(fault, TROUPE_NOMEM, "run", "out of memory reading the options");
+    values->sets = (struct option_list){texts, count};
+    return TROUPE_OK;
+}
+
+static enum troupe_error load_command(struct session *session, struct run_request *request,
+                                      struct fault *fault) {
+    const struct run_values *values = &request->values;
+    int64_t seed = 1;
+    if (values->seed != NULL && (text_int(values->seed, &seed) != TROUPE_OK || seed < 0))
+        return fault_set(fault, TROUPE_USAGE, "--seed", "expected a whole number from 0, found '%.80s'",
+                         values->seed);
+    struct pipeline_command command = {.vars = values->vars.texts,
+                                       .var_count = values->vars.count,
+                                       .constraints = values->constraints.texts,
+                                       .constraint_count = values->constraints.count,
+                                       .metric = values->metric,
+                                       .minimise = values->minimise,
+                                       .trials = (unsigned)values->trials,
+                                       .jobs = (unsigned)values->jobs,
+                                       .deadline = values->deadline,
+                                       .timeout = values->timeout,
+                                       .name = values->name,
+                                       .seed = (uint64_t)seed,
+                                       .argv = values->command};
+    return pipeline_from_command(session->env, session->account, &command, values->sets.texts,
+                                 values->sets.count, &request->pipeline, fault);
+}
+
+static enum troupe_error load(struct session *session, struct run_request *request, struct fault *fault) {
+    struct run_values *values = &request->values;
+    if (values->command != NULL)
+        return load_command(session, request, fault);
+    enum troupe_error error = add_sets(session, values, fault);
+    if (error != TROUPE_OK)
+        return error;
+    if (values->file != NULL)
+        return pipeline_load(session->env, session->account, values->file, values->sets.texts,
+                             values->sets.count, &request->pipeline, fault);
+    const char *id = values->again;
+    if (values->resume != NULL) {
+        if (values->resume[0] != '\0')
+            request->run_id = values->resume;
+        id = request->run_id;
+    }
+    return run_load_pipeline(session->env, session->account, request->runs_directory, id, &request->pipeline,
+                             fault);
+}
+
+static enum troupe_error read_configuration(struct session *session, struct run_request *request,
+                                            struct fault *fault) {
+    struct buffer text;
+    struct document *document = NULL;
+    const char *path = request->values.configuration;
+    if (path == NULL)
+        return TROUPE_OK;
+    buffer_init(&text, session->account, CONFIGURATION_BYTES_MAX);
+    enum troupe_error error = env_read_file(session->env, path, &text, fault);
+    if (error == TROUPE_OK)
+        error = document_parse_json(buffer_string(&text), text.length, path, NULL, &document, fault);
+    if (error == TROUPE_OK)
+        error = space_read_json(request->pipeline->space, document_root(document), &request->configuration,
+                                fault);
+    document_free(document);
+    buffer_free(&text);
+    return error;
+}
+
+/* Words that would only repeat what belongs to one run, or to how it is shown, are left out. */
+static bool is_of_one_run(const char *word, bool *ret_has_value) {
+    static const struct {
+        const char *name;
+        bool value;
+    } dropped[] = {{"--run-id", true}, {"--json", false},         {"--quiet", false},
+                   {"-q", false},      {"--configuration", true}, {"-c", true}};
+    for (size_t i = 0; i < ARRAY_COUNT(dropped); i++) {
+        size_t length = strlen(dropped[i].name);
+        if (strncmp(word, dropped[i].name, length) == 0 && (word[length] == '\0' || word[length] == '=')) {
+            *ret_has_value = dropped[i].value && word[length] == '\0';
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum troupe_error make_rerun(struct session *session, int argc, const char *const *argv,
+                                    struct run_request *request, struct fault *fault) {
+    const char **words = ARENA_ARRAY(&session->arena, const char *, (size_t)argc + 4);
+    size_t count = 0;
+    if (words == NULL)
+        return fault_set(fault, TROUPE_NOMEM, "run", "out of memory reading the options");
+    if (request->values.resume != NULL) {
+        words[count++] = "--again";
+        words[count++] = request->run_id;
+        if (request->values.runs != NULL) {
+            words[count++] = "--runs";
+            words[count++] = request->values.runs;
+        }
+        argc = 0;
+    }
+    bool command = false, has_value = false;
+    for (int i = 1; i < argc; i++) {
+        command = command || strcmp(argv[i], "--") == 0;
+        if (!command && is_of_one_run(argv[i], &has_value))
+            i += has_value;
+        else
+            words[count++] = argv[i];
+    }
+    request->rerun = words;
+    return TROUPE_OK;
+}
+
+enum troupe_error run_request_read(struct session *session, int argc, const char *const *argv,
+                                   struct run_request *ret_request, struct fault *fault) {
+    struct run_request request = {0};
+    struct option_words words;
+    enum troupe_error error = option_table_parse(&run_options_table, argc, argv, &session->arena,
+                                                 &request.values, &words, &session->config, fault);
+    if (error != TROUPE_OK)
+        return error;
+    request.values.file = words.words[0];
+    request.values.command = words.after;
+    request.runs_directory = request.values.runs != NULL ? request.values.runs : "runs";
+    request.run_id = request.values.run_id;
+    error = check_values(&request.values, fault);
+    if (error == TROUPE_OK)
+        error = load(session, &request, fault);
+    if (error != TROUPE_OK)
+        return error;
+    const char *const *directories = plugin_directories(session);
+    error = directories == NULL ? fault_set(fault, TROUPE_NOMEM, "run", "out of memory")
+                                : pipeline_resolve(session->env, request.pipeline, directories, fault);
+    if (error == TROUPE_OK)
+        error = read_configuration(session, &request, fault);
+    if (error == TROUPE_OK)
+        error = make_rerun(session, argc, argv, &request, fault);
+    if (error != TROUPE_OK) {
+        run_request_free(&request);
+        return error;
+    }
+    *ret_request = request;
+    return TROUPE_OK;
+}
+
+void run_request_free(struct run_request *request) {
+    pipeline_free(request->pipeline);
+    request->pipeline = NULL;
+}
