@@ -316,7 +316,9 @@ static void pass_on(struct coordinator *coordinator, struct turn *turn, struct c
 void ending_from_agent(struct coordinator *coordinator, struct turn *turn, struct message *message) {
     struct task *task = *task_in(message);
     struct claim *claim = task ? ledger_find(&coordinator->ledger, task->id) : NULL;
-    bool his = claim && claim->agent && claim->agent->actor == message->sender && claim->epoch == task->epoch;
+    /* Sent between turns, where a child's lines are read, it has no sender: the task says whose it was. */
+    actor_ref sender = message->sender || !task ? message->sender : task->agent;
+    bool his = claim && claim->agent && claim->agent->actor == sender && claim->epoch == task->epoch;
     if (!his) {
         coordinator->counts.stale_ends++;
         return;
