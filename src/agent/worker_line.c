@@ -144,6 +144,7 @@ static void result_refuse(struct task_result *result, enum troupe_error error, c
     va_start(args, format);
     vsnprintf(result->message, sizeof result->message, format, args);
     va_end(args);
+    text_make_printable(result->message); /* it may quote the worker */
     result->error = error;
 }
 
@@ -212,14 +213,12 @@ static uint64_t read_usage(const struct node *usage) {
     return cpu_ms > 0 && cpu_ms < 1e12 ? (uint64_t)(cpu_ms * 1e6) : 0;
 }
 
-/* One line of at most size - 1 bytes, not cut within a UTF-8 sequence. */
+/* At most size - 1 bytes, as one line that is fit for a terminal. */
 static void text_line(char *out, size_t size, const char *text, size_t length) {
     size_t used = length < size ? length : size - 1;
-    while (used > 0 && used < length && ((unsigned char)text[used] & 0xc0) == 0x80)
-        used--;
-    for (size_t at = 0; at < used; at++)
-        out[at] = (unsigned char)text[at] < 0x20 ? ' ' : text[at];
+    memcpy(out, text, used);
     out[used] = 0;
+    text_make_printable(out);
 }
 
 enum troupe_error worker_line_result(const struct worker_line *line, struct account *account,

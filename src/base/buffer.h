@@ -35,6 +35,9 @@ char *text_format_bytes(char out[32], int64_t bytes);
 const char *text_nearest(const char *word, const char *const *candidates, size_t count);
 /* Bytes of the well-formed UTF-8 character that `left` bytes of `text` begin with; 0: none. */
 size_t text_utf8_length(const char *text, size_t left);
+/* In place, for what quotes a stranger: control characters and what is not UTF-8 become '?', line ends and tabs
+ * a blank, and a character that was cut at the end goes. Returns text. */
+char *text_make_printable(char *text);
 /* Strict numbers: the whole text must be the number. */
 MUST_CHECK enum troupe_error text_int(const char *text, int64_t *ret);
 MUST_CHECK enum troupe_error text_real(const char *text, double *ret);

@@ -5,6 +5,8 @@
 
 #include <stdio.h>
 
+#include "base/buffer.h"
+
 struct error_row {
     const char *name, *text;
     bool retryable;
@@ -50,6 +52,8 @@ enum troupe_error fault_setv(struct fault *fault, enum troupe_error error, const
     struct fault made = {.error = error};
     (void)snprintf(made.where, sizeof(made.where), "%s", where == NULL ? "" : where);
     (void)vsnprintf(made.text, sizeof(made.text), format, args);
+    text_make_printable(made.where);
+    text_make_printable(made.text);
     *fault = made;
     return error;
 }

@@ -36,10 +36,11 @@ struct fault {
     char text[768];  /* what was wrong and what was expected */
 };
 
-/* Fills `fault` (when not NULL) and returns `error`, so that `return fault_set(...)` reads well. */
+/* Fills `fault` (when not NULL) and returns `error`, so that `return fault_set(...)` reads well. What quotes a
+ * stranger is made fit for a terminal: one line of well-formed UTF-8, with '?' for what is not. */
 enum troupe_error fault_set(struct fault *fault, enum troupe_error error, const char *where,
                             const char *format, ...) PRINTF_LIKE(4, 5);
 enum troupe_error fault_setv(struct fault *fault, enum troupe_error error, const char *where,
-                             const char *format, va_list args);
+                             const char *format, va_list args) PRINTF_LIKE(4, 0);
 
 #endif

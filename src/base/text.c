@@ -303,3 +303,31 @@ size_t text_utf8_length(const char *text, size_t left) {
             return 0;
     return length;
 }
+
+static size_t continuations(const char *text) {
+    size_t count = 0;
+    while (((unsigned char)text[count] & 0xc0) == 0x80)
+        count++;
+    return count;
+}
+
+char *text_make_printable(char *text) {
+    size_t left = strlen(text);
+    char *to = text;
+    for (const char *at = text; left > 0;) {
+        size_t length = text_utf8_length(at, left);
+        unsigned char first = (unsigned char)at[0];
+        bool control = first < 0x20 || first == 0x7f || (first == 0xc2 && (unsigned char)at[1] < 0xa0);
+        if (length == 0 && first >= 0xc2 && left < 4 && continuations(at + 1) == left - 1)
+            break; /* the end was cut within a character */
+        if (length == 0 || control)
+            *to++ = first == '\n' || first == '\t' || first == '\r' ? ' ' : '?';
+        else
+            to = (char *)memmove(to, at, length) + length;
+        length = length == 0 ? 1 : length;
+        at += length;
+        left -= length;
+    }
+    *to = '\0';
+    return text;
+}

@@ -47,6 +47,22 @@ static void a_fault_may_quote_itself(void **state) {
     assert_string_equal(fault.text, "while closing: no space");
 }
 
+/* Quoting a stranger must not let it speak to the terminal. */
+static void a_fault_is_fit_for_a_terminal(void **state) {
+    (void)state;
+    struct fault fault;
+    (void)fault_set(&fault, TROUPE_INVALID, "a\nb", "%s",
+                    "red \x1b[31m, \tbell \a, half \xff, c1 \xc2\x9b, \xc3\xa9\x7f.");
+    assert_string_equal(fault.where, "a b");
+    assert_string_equal(fault.text, "red ?[31m,  bell ?, half ?, c1 ?, \xc3\xa9?.");
+    /* A character cut by the end of the fault goes whole. */
+    char longer[sizeof(fault.where) + 2];
+    memset(longer, 'x', sizeof(longer));
+    memcpy(longer + sizeof(fault.where) - 2, "\xc3\xa9", 3);
+    (void)fault_set(&fault, TROUPE_INVALID, longer, "cut");
+    assert_int_equal(strlen(fault.where), sizeof(fault.where) - 2);
+}
+
 static void long_text_is_cut(void **state) {
     (void)state;
     char longer[2000];
@@ -117,8 +133,9 @@ static void the_log_reaches_its_sink(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_row_is_usable),      cmocka_unit_test(a_fault_says_where_and_why),
-        cmocka_unit_test(a_fault_may_quote_itself), cmocka_unit_test(long_text_is_cut),
-        cmocka_unit_test(a_failed_check_aborts),    cmocka_unit_test(the_log_reaches_its_sink),
+        cmocka_unit_test(a_fault_may_quote_itself), cmocka_unit_test(a_fault_is_fit_for_a_terminal),
+        cmocka_unit_test(long_text_is_cut),         cmocka_unit_test(a_failed_check_aborts),
+        cmocka_unit_test(the_log_reaches_its_sink),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
