@@ -14,24 +14,36 @@ enum troupe_error definition_words(struct pipeline *pipeline, const struct node 
                                    const char *const **ret_words, unsigned *ret_count, struct fault *fault) {
     if (list == NULL)
         return TROUPE_OK;
+    char found[96];
     if (node_kind(list) != DOCUMENT_LIST || node_count(list) == 0)
         return node_fault(list, fault, TROUPE_INVALID,
                           "expected a list of %s with at least one entry, found %s", what,
-                          node_kind_name(list));
+                          node_found(list, found));
     size_t count = node_count(list);
     const char **words = ARENA_ARRAY(&pipeline->arena, const char *, count + 1);
     if (words == NULL)
         return fault_set(fault, TROUPE_NOMEM, pipeline->source, "out of memory reading %s", what);
     for (size_t i = 0; i < count; i++) {
-        words[i] = node_text(node_at(list, i));
-        if (words[i] == NULL || node_kind(node_at(list, i)) == DOCUMENT_NULL)
-            return node_fault(node_at(list, i), fault, TROUPE_INVALID, "expected a text, found %s",
-                              node_kind_name(node_at(list, i)));
+        const struct node *word = node_at(list, i);
+        words[i] = node_text(word);
+        if (words[i] == NULL || node_kind(word) == DOCUMENT_NULL)
+            return node_fault(word, fault, TROUPE_INVALID, "expected a text, found %s",
+                              node_found(word, found));
+        if (node_kind(word) == DOCUMENT_STRING && strlen(words[i]) != node_string_length(word))
+            return node_fault(word, fault, TROUPE_INVALID, "expected a text without NUL characters");
     }
     *ret_words = words;
     if (ret_count != NULL)
         *ret_count = (unsigned)count;
     return TROUPE_OK;
+}
+
+enum troupe_error definition_metric(const struct node *node, const char *metric, struct fault *fault) {
+    size_t length = strlen(metric);
+    return length >= 1 && length <= METRIC_NAME_MAX
+               ? TROUPE_OK
+               : node_fault(node, fault, TROUPE_INVALID, "a metric's name has %zu bytes; expected 1 to %d",
+                            length, METRIC_NAME_MAX);
 }
 
 enum troupe_error definition_name(const struct node *map, size_t index, const char *what,
@@ -88,6 +100,10 @@ static enum troupe_error read_metric(struct pipeline *pipeline, const struct nod
         *ret_metric = metric_default;
     if (stage == NULL || *ret_metric == NULL)
         return node_fault(section, fault, TROUPE_INVALID, "expected both `stage:` and `metric:`");
+    if (node_get(section, "metric") != NULL)
+        error = definition_metric(node_get(section, "metric"), *ret_metric, fault);
+    if (error != TROUPE_OK)
+        return error;
     int found = pipeline_stage_find(pipeline, stage);
     if (found < 0) {
         const char *names[PIPELINE_STAGES_MAX];

@@ -17,6 +17,8 @@ MUST_CHECK enum troupe_error definition_resources(struct pipeline *pipeline, con
 MUST_CHECK enum troupe_error definition_words(struct pipeline *pipeline, const struct node *list,
                                               const char *what, const char *const **ret_words,
                                               unsigned *ret_count, struct fault *fault);
+MUST_CHECK enum troupe_error definition_metric(const struct node *node, const char *metric,
+                                               struct fault *fault);
 MUST_CHECK enum troupe_error definition_name(const struct node *map, size_t index, const char *what,
                                              struct fault *fault);
 

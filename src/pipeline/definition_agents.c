@@ -29,6 +29,24 @@ static enum troupe_error read_environment(struct pipeline *pipeline, const struc
     return TROUPE_OK;
 }
 
+static enum troupe_error read_metrics(struct pipeline *pipeline, const struct node *node,
+                                      struct pipeline_agent *agent, struct fault *fault) {
+    const struct node *metrics = node_get(node, "metrics");
+    if (agent->kind != PIPELINE_AGENT_ONCE)
+        return metrics == NULL
+                   ? TROUPE_OK
+                   : node_fault(metrics, fault, TROUPE_INVALID, "only a `once:` agent has `metrics:`");
+    if (metrics == NULL)
+        return node_fault(node, fault, TROUPE_INVALID,
+                          "agent '%s': `once:` needs `metrics: [NAME, ...]` to look for in the output",
+                          agent->name);
+    enum troupe_error error =
+        definition_words(pipeline, metrics, "metric names", &agent->metrics, NULL, fault);
+    for (size_t i = 0; i < node_count(metrics) && error == TROUPE_OK; i++)
+        error = definition_metric(node_at(metrics, i), agent->metrics[i], fault);
+    return error;
+}
+
 static enum troupe_error read_program(struct pipeline *pipeline, const struct node *node,
                                       struct pipeline_agent *agent, struct fault *fault) {
     const struct node *command = node_get(node, "command"), *once = node_get(node, "once"),
@@ -50,22 +68,14 @@ static enum troupe_error read_program(struct pipeline *pipeline, const struct no
         agent->kind = command != NULL ? PIPELINE_AGENT_COMMAND : PIPELINE_AGENT_ONCE;
         error = definition_words(pipeline, command != NULL ? command : once, "words of a command",
                                  &agent->argv, NULL, fault);
+        if (error == TROUPE_OK && agent->argv[0][0] == '\0')
+            error = node_fault(node_at(command != NULL ? command : once, 0), fault, TROUPE_INVALID,
+                               "the name of the program is empty");
         if (error == TROUPE_OK && node_get(node, "isolate") != NULL)
             error = node_fault(node_get(node, "isolate"), fault, TROUPE_INVALID,
                                "only a native agent has `isolate:`");
     }
-    if (error == TROUPE_OK && agent->kind == PIPELINE_AGENT_ONCE) {
-        error = definition_words(pipeline, node_get(node, "metrics"), "metric names", &agent->metrics, NULL,
-                                 fault);
-        if (error == TROUPE_OK && agent->metrics == NULL)
-            error = node_fault(node, fault, TROUPE_INVALID,
-                               "agent '%s': `once:` needs `metrics: [NAME, ...]` to look for in the output",
-                               agent->name);
-    } else if (error == TROUPE_OK && node_get(node, "metrics") != NULL) {
-        error = node_fault(node_get(node, "metrics"), fault, TROUPE_INVALID,
-                           "only a `once:` agent has `metrics:`");
-    }
-    return error;
+    return error == TROUPE_OK ? read_metrics(pipeline, node, agent, fault) : error;
 }
 
 static enum troupe_error read_capabilities(struct pipeline *pipeline, const struct node *node,
@@ -86,6 +96,8 @@ static enum troupe_error read_capabilities(struct pipeline *pipeline, const stru
     }
     for (unsigned i = 0; i < count; i++) {
         unsigned bit;
+        if (words[i][0] == '\0')
+            return node_fault(node_at(list, i), fault, TROUPE_INVALID, "the name of a capability is empty");
         if (capability_intern(&pipeline->capabilities, words[i], &bit) != TROUPE_OK)
             return node_fault(list, fault, TROUPE_LIMIT, "more than %d capabilities in one pipeline",
                               CAPABILITIES_MAX);

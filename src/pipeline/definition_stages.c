@@ -171,7 +171,9 @@ static enum troupe_error check_resources(struct pipeline *pipeline, struct fault
     for (unsigned a = 0; a < pipeline->agent_count; a++) {
         const struct pipeline_agent *agent = &pipeline->agents[a];
         for (unsigned r = 0; r < pipeline->resource_names.count; r++) {
-            int64_t held = agent->resources.amount[r] * (int64_t)agent->instances;
+            int64_t held;
+            if (__builtin_mul_overflow(agent->resources.amount[r], (int64_t)agent->instances, &held))
+                held = INT64_MAX;
             if (held > pipeline->resources_free.amount[r])
                 return node_fault(
                     agent->node, fault, TROUPE_UNSATISFIABLE,
