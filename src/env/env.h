@@ -202,7 +202,9 @@ uint64_t env_sim_events(const struct env *env);
 
 /* What a child does. `spawn` returns the child's state (NULL: spawn fails). `input` is called with what was
  * written to it; it answers with env_sim_child_emit: after `blocked_ns` and then `cpu_ns` of a core's time
- * (processor sharing), `bytes` appear on its output. env_sim_child_exit ends it in the same way. */
+ * (processor sharing), `bytes` appear on its output. env_sim_child_exit ends it in the same way. A child does
+ * one thing after the other, in the order of these calls; it reads on meanwhile. `release` comes when the
+ * process is gone, however it went: it answers no more. */
 struct env_child_model {
     void *context;
     void *(*spawn)(void *context, struct env_child *child, const struct env_child_spec *spec);
@@ -214,7 +216,9 @@ void env_sim_set_child_model(struct env *env, const struct env_child_model *mode
 void env_sim_child_emit(struct env_child *child, uint64_t blocked_ns, uint64_t cpu_ns, const char *bytes,
                         size_t length);
 void env_sim_child_exit(struct env_child *child, uint64_t blocked_ns, int status);
-/* Calls fn at a virtual time: for tests that inject events. */
+/* Calls fn at a virtual time, on worker 0 between turns: for tests that inject events. */
 void env_sim_at(struct env *env, uint64_t time_ns, void (*fn)(void *arg), void *arg);
+/* As if the process had received it now; env_signals' callback follows. */
+void env_sim_signal(struct env *env, enum env_signal signal);
 
 #endif

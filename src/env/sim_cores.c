@@ -51,6 +51,7 @@ static void station_event(struct sim_env *sim, struct sim_event *event) {
         struct sim_compute *compute = first->owner;
         sim_queue_remove(&station->jobs, first);
         compute->running = false;
+        compute->served_ns = compute->cpu_ns;
         sim_schedule(sim, compute->then, sim->now);
     }
     station_plan(sim);
@@ -67,6 +68,7 @@ void sim_compute_start(struct sim_env *sim, struct sim_compute *compute, uint64_
     CHECK(!compute->running);
     CHECK(cpu_ns < SIM_TIME_MAX);
     compute->cpu_ns = cpu_ns;
+    compute->served_ns = 0;
     compute->then = then;
     if (cpu_ns == 0) {
         sim_schedule(sim, then, sim->now);
@@ -86,7 +88,7 @@ void sim_compute_start(struct sim_env *sim, struct sim_compute *compute, uint64_
 void sim_compute_stop(struct sim_env *sim, struct sim_compute *compute) {
     if (!compute->running)
         return;
-    station_advance(sim);
+    compute->served_ns = sim_compute_used(sim, compute);
     sim_queue_remove(&sim->station.jobs, &compute->finish);
     compute->running = false;
     station_plan(sim);
@@ -94,7 +96,7 @@ void sim_compute_stop(struct sim_env *sim, struct sim_compute *compute) {
 
 uint64_t sim_compute_used(struct sim_env *sim, const struct sim_compute *compute) {
     if (!compute->running)
-        return compute->cpu_ns;
+        return compute->served_ns;
     station_advance(sim);
     uint64_t used = (sim->station.attained - compute->begin) >> SIM_FRACTION_BITS;
     return used < compute->cpu_ns ? used : compute->cpu_ns;

@@ -12,15 +12,20 @@
 #ifndef ENV_SIM_INTERNAL_H
 #define ENV_SIM_INTERNAL_H
 
+#include <limits.h>
+
 #include "env/env_internal.h"
 
 enum {
     SIM_PIPE_BYTES = 65536, /* unread output past which a child stops working */
     SIM_CORES_MAX = 4096,
-    SIM_AT_RESERVE = 64,   /* env_sim_at calls that need no memory */
-    SIM_FRACTION_BITS = 8, /* of a ns, in the station's accounts */
+    SIM_AT_BLOCK = 64,              /* env_sim_at calls that need no memory, and how many more at a time */
+    SIM_PID = 1000,                 /* ours; children count on from it */
+    SIM_FRACTION_BITS = 8,          /* of a ns, in the station's accounts */
+    SIM_CHILD_RSS_BYTES = 16 << 20, /* what every child is said to have used */
 };
-#define SIM_TIME_MAX (UINT64_C(1) << 54)  /* 208 days */
+#define SIM_TIME_MAX (UINT64_C(1) << 54) /* 208 days */
+#define SIM_NOBODY UINT_MAX
 #define SIM_EPOCH_NS UINT64_C(1000000000) /* env_now at the start: 0 stays free to mean "none" */
 
 enum sim_kind { /* goes into the signature */
@@ -35,6 +40,8 @@ enum sim_kind { /* goes into the signature */
                 SIM_DISK_WRITE,
                 SIM_DISK_SYNC,
                 SIM_DISK_NAME,
+                SIM_SIGNAL,
+                SIM_SPAWN,
                 SIM_NOTE,
 };
 
@@ -60,6 +67,7 @@ struct sim_queue {
 struct sim_compute {
     struct sim_event finish; /* in the station's own queue, by attained service */
     uint64_t begin, cpu_ns;
+    uint64_t served_ns; /* of the last share, once it is over or was stopped */
     bool running;
     struct sim_event *then;
 };
@@ -97,6 +105,7 @@ struct sim_lane {
 };
 
 struct sim_at;
+struct sim_at_block;
 struct sim_child;
 
 struct sim_env {
@@ -110,7 +119,7 @@ struct sim_env {
     struct sim_event *io_first, **io_last; /* waiting for worker 0's turn to end, linked by next */
 
     const struct env_workers *workers;
-    unsigned worker_now;       /* whose step runs; UINT_MAX: none */
+    unsigned worker_now;       /* whose step runs; SIM_NOBODY: none */
     struct sim_worker *worker; /* ENV_WORKERS_MAX */
     uint64_t own_cpu_ns;       /* turns and jobs served */
     struct sim_lane lane[ENV_LANE_COUNT];
@@ -122,9 +131,14 @@ struct sim_env {
     struct env_disk *disk;
     bool disk_private;
     unsigned files_open;
-    struct sim_at *at_free, *at_used;
-    struct sim_at *at_reserve;
+
+    struct sim_at *at_free;
+    struct sim_at_block *at_blocks;
     uint64_t at_made;
+    struct sim_event signal_event;
+    unsigned signals_pending[3]; /* by enum env_signal */
+    void (*signal_fn)(void *context, enum env_signal signal);
+    void *signal_context;
 };
 
 /* sim_queue.c */
@@ -137,11 +151,13 @@ void sim_event_init(struct sim_event *event, enum sim_kind kind, uint64_t source
                     void (*fn)(struct sim_env *sim, struct sim_event *event), void *owner);
 void sim_schedule(struct sim_env *sim, struct sim_event *event,
                   uint64_t time_ns); /* moves one that is queued */
+void sim_schedule_in(struct sim_env *sim, struct sim_event *event, uint64_t delay_ns);
 void sim_cancel(struct sim_env *sim, struct sim_event *event);
 void sim_mix(struct sim_env *sim, uint64_t kind, uint64_t source, uint64_t value); /* into the signature */
 bool sim_chance(struct sim_env *sim, double probability); /* draws nothing when it is 0 */
 /* Counts a disk call as an event: false when the power is off, perhaps from now on. */
 bool sim_powered(struct sim_env *sim, enum sim_kind kind, uint64_t value);
+void *sim_take(struct sim_env *sim, size_t bytes); /* memory of the simulated world; never NULL */
 
 /* sim_workers.c */
 void sim_workers_prepare(struct sim_env *sim);

@@ -45,9 +45,8 @@ static void slot_event(struct sim_env *sim, struct sim_event *event) {
     case SIM_PHASE_START:
         job->fn(job->arg);
         slot->phase = SIM_PHASE_BLOCKED;
-        sim_schedule(sim, event,
-                     sim->now +
-                         (job->sim_blocked_ns ? job->sim_blocked_ns : sim->options.job_blocked_ns[lane]));
+        sim_schedule_in(sim, event,
+                        job->sim_blocked_ns ? job->sim_blocked_ns : sim->options.job_blocked_ns[lane]);
         break;
     case SIM_PHASE_BLOCKED:
         slot->phase = SIM_PHASE_COMPUTE;

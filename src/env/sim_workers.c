@@ -7,13 +7,15 @@
  *             under way.
  * Threads: one.
  * Memory:  none of its own. */
-#include <limits.h>
-
 #include "env/sim_internal.h"
 
 static void tell(struct sim_env *sim, unsigned index, bool parking) {
-    if (sim->workers->park)
-        sim->workers->park(sim->workers->context, index, parking);
+    if (!sim->workers->park)
+        return;
+    unsigned before = sim->worker_now;
+    sim->worker_now = index;
+    sim->workers->park(sim->workers->context, index, parking);
+    sim->worker_now = before;
 }
 
 static void worker_unpark(struct sim_env *sim, struct sim_worker *worker) {
@@ -31,6 +33,8 @@ static void io_release(struct sim_env *sim) {
     sim->io_last = &sim->io_first;
     while (event) {
         struct sim_event *next = event->next;
+        event->next = NULL;
+        event->waiting = false;
         sim_schedule(sim, event, sim->now);
         event = next;
     }
@@ -62,7 +66,7 @@ static void worker_event(struct sim_env *sim, struct sim_event *event) {
     worker->notified = false;
     sim->worker_now = index;
     struct env_step step = sim->workers->step(sim->workers->context, index);
-    sim->worker_now = UINT_MAX;
+    sim->worker_now = SIM_NOBODY;
     if (step.ran && sim->options.turn_cpu_ns) {
         worker->state = SIM_WORKER_BUSY;
         sim_compute_start(sim, &worker->turn, sim->options.turn_cpu_ns, event);
@@ -74,7 +78,7 @@ static void worker_event(struct sim_env *sim, struct sim_event *event) {
 }
 
 void sim_workers_prepare(struct sim_env *sim) {
-    sim->worker_now = UINT_MAX;
+    sim->worker_now = SIM_NOBODY;
     sim->io_last = &sim->io_first;
     for (unsigned i = 0; i < ENV_WORKERS_MAX; i++)
         sim_event_init(&sim->worker[i].event, SIM_WORKER, i, worker_event, &sim->worker[i]);
