@@ -237,8 +237,8 @@ static enum troupe_error write_definition(struct run *run, struct fault *fault) 
 }
 
 static void free_parts(struct run *run, struct run_agents *agents) {
+    runtime_free(run->runtime); /* its actors may use the registry to their end */
     registry_free(run->registry);
-    runtime_free(run->runtime);
     run_trace_close(run);
     for (unsigned a = 0; a < PIPELINE_AGENTS_MAX; a++)
         agents_free(agents->handles[a]);
