@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "agent/worker_main.h"
 #include "agent/agent.h"
 
 const struct command commands[] = {
