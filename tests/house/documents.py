@@ -35,7 +35,9 @@ def troupe_commands(root):
     if not os.path.exists(path):
         return None
     with open(path, encoding="utf-8") as table:
-        return set(name.replace("_", "-") for name in re.findall(r"^COMMAND\((\w+)", table.read(), re.MULTILINE))
+        text = table.read()
+    return (set(re.findall(r"^COMMAND\((\w+)", text, re.MULTILINE)) |
+            set(re.findall(r'^HIDDEN\(\w+, "([\w-]+)"', text, re.MULTILINE)))
 
 
 def check(root):
