@@ -9,6 +9,13 @@ static void append(char *out, size_t size, const char *text) {
     snprintf(out + used, size - used, "%s", text);
 }
 
+const char *run_value_text(const struct variable *variable, double value, char *out, size_t size) {
+    if (variable->kind != VARIABLE_FLOAT)
+        return space_value_text(variable, value, out, size);
+    snprintf(out, size, "%.4g", value);
+    return out;
+}
+
 static void append_configuration(const struct run_event *event, char *out, size_t size) {
     const struct space *space = event->progress->pipeline->space;
     char value[64], pair[200];
@@ -17,7 +24,7 @@ static void append_configuration(const struct run_event *event, char *out, size_
         if (!space_active(space, event->configuration, i))
             continue;
         snprintf(pair, sizeof pair, " %s=%s", variable->name,
-                 space_value_text(variable, event->configuration->values[i], value, sizeof value));
+                 run_value_text(variable, event->configuration->values[i], value, sizeof value));
         append(out, size, pair);
     }
 }

@@ -1,6 +1,7 @@
 /* The options of `troupe run`, checked against each other, and the pipeline they name, loaded and resolved.
  * Threads: the main thread. Memory: see the header. */
 #include "cli/run_request.h"
+#include "cli/run_listing.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -178,11 +179,18 @@ static enum troupe_error load(struct session *session, struct run_request *reque
         return pipeline_load(session->env, session->account, values->file, values->sets.texts,
                              values->sets.count, &request->pipeline, fault);
     const char *id = values->again;
-    if (values->resume != NULL) {
-        if (values->resume[0] != '\0')
-            request->run_id = values->resume;
-        id = request->run_id;
-    }
+    if (values->resume != NULL)
+        id = values->resume[0] != '\0' ? values->resume : values->run_id;
+    if (values->resume != NULL && id == NULL)
+        error = run_listing_newest(session->env, session->account, request->runs_directory, true,
+                                   &session->arena, &id, fault);
+    else
+        error = run_listing_choose(session->env, session->account, request->runs_directory, id,
+                                   &session->arena, &id, fault);
+    if (error != TROUPE_OK)
+        return error;
+    if (values->resume != NULL)
+        request->run_id = id;
     return run_load_pipeline(session->env, session->account, request->runs_directory, id, &request->pipeline,
                              fault);
 }

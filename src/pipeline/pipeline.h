@@ -12,6 +12,7 @@
 
 #include "coordinate/coordinate.h"
 #include "optimize/optimize.h"
+#include "pipeline/run_record.h"
 #include "store/store.h"
 
 #define PIPELINE_AGENTS_MAX 32

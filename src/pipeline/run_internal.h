@@ -62,6 +62,7 @@ struct trial_stage {
     uint64_t key;
     struct stage_result *result;
     struct stage_times times;
+    actor_ref agent;           /* of the last attempt; 0: none */
     struct reuse_entry *entry; /* that it computes or waits for */
     struct trial_stage *next_waiting;
     struct trial *trial;

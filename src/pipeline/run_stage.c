@@ -255,13 +255,17 @@ static void write_row(struct run *run, struct turn *turn, struct trial *trial, u
     }
     if (message != NULL)
         json_field_string(&json, "message", message);
-    const uint64_t start = run->start_ns;
-    json_key(&json, "times_us"); /* since the run's start: ready, assigned, accepted, started, ended, done */
+    for (unsigned i = 0; i < run->agent_count; i++)
+        if (run->agents[i] == at->agent)
+            json_field_int(&json, "agent", i);
+    /* of the run's running time, over resumes: ready, assigned, accepted, started, ended, done */
+    const uint64_t start = run->start_ns, before = run->elapsed_before_ns;
+    json_key(&json, "times_us");
     json_array_begin(&json);
     const uint64_t times[] = {at->times.ready,   at->times.assigned, at->times.accepted,
                               at->times.started, at->times.ended,    turn->now_ns};
     for (unsigned i = 0; i < ARRAY_COUNT(times); i++)
-        json_int(&json, times[i] > start ? (int64_t)((times[i] - start) / 1000) : 0);
+        json_int(&json, times[i] > start ? (int64_t)((times[i] - start + before) / 1000) : 0);
     json_array_end(&json);
     json_object_end(&json);
     snprintf(key, sizeof key, "%016llx", (unsigned long long)at->key);
@@ -361,6 +365,7 @@ void stage_task_ended(struct run *run, struct turn *turn, struct task *task) {
         trial->ended)
         return; /* of a trial that ended meanwhile */
     struct stage_times *times = &trial->stages[stage].times;
+    trial->stages[stage].agent = task->agent;
     times->assigned = task->assigned_ns;
     times->accepted = task->accepted_ns;
     times->started = task->started_ns;

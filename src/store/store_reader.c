@@ -42,6 +42,19 @@ void store_reader_close(struct store_reader *reader) {
     memory_free(reader->account, reader);
 }
 
+bool store_in_use(struct env *env, const char *directory) {
+    char path[PATH_BYTES_MAX + 16];
+    struct env_info info = {0};
+    struct env_file *file = NULL;
+    snprintf(path, sizeof path, "%s/lock", directory);
+    if (env_info(env, path, &info) != TROUPE_OK || !info.exists ||
+        env_file_open(env, path, ENV_FILE_READ, &file, NULL) != TROUPE_OK)
+        return false;
+    bool held = env_file_lock(file, NULL) == TROUPE_LOCKED;
+    env_file_close(file);
+    return held;
+}
+
 enum troupe_error store_read(struct store_reader *reader, enum store_row_kind kind, store_row_fn fn,
                              void *context, struct fault *fault) {
     return store_database_read(reader->database, kind, fn, context, fault);
