@@ -35,6 +35,7 @@ char *text_format_bytes(char out[32], int64_t bytes);
 const char *text_nearest(const char *word, const char *const *candidates, size_t count);
 /* Bytes of the well-formed UTF-8 character that `left` bytes of `text` begin with; 0: none. */
 size_t text_utf8_length(const char *text, size_t left);
+bool text_is_utf8(const char *text);
 /* In place, for what quotes a stranger: control characters and what is not UTF-8 become '?', line ends and tabs
  * a blank, and a character that was cut at the end goes. Returns text. */
 char *text_make_printable(char *text);

@@ -304,6 +304,18 @@ size_t text_utf8_length(const char *text, size_t left) {
     return length;
 }
 
+bool text_is_utf8(const char *text) {
+    size_t left = strlen(text);
+    while (left > 0) {
+        size_t length = text_utf8_length(text, left);
+        if (length == 0)
+            return false;
+        text += length;
+        left -= length;
+    }
+    return true;
+}
+
 static size_t continuations(const char *text) {
     size_t count = 0;
     while (((unsigned char)text[count] & 0xc0) == 0x80)

@@ -60,6 +60,8 @@ static enum troupe_error path_parse(struct change *change) {
     const char *at = change->path;
     if (*at == '\0')
         return path_wrong(change, "it is empty");
+    if (!text_is_utf8(at))
+        return path_wrong(change, "it is not UTF-8");
     for (bool first = true; *at != '\0'; first = false) {
         enum troupe_error error;
         if (*at == '[') {

@@ -81,6 +81,29 @@ static void write_rest(const struct pipeline_command *command, struct json *json
     json_object_end(json);
 }
 
+static enum troupe_error check_texts(const char *const *texts, size_t count, const char *option,
+                                     struct fault *fault) {
+    for (size_t i = 0; i < count; i++)
+        if (!text_is_utf8(texts[i]))
+            return fault_set(fault, TROUPE_USAGE, option, "'%.120s' is not UTF-8", texts[i]);
+    return TROUPE_OK;
+}
+
+/* The definition is JSON, which would silently hold other bytes than were given. */
+static enum troupe_error check_utf8(const struct pipeline_command *command, struct fault *fault) {
+    size_t words = 0;
+    while (command->argv[words] != NULL)
+        words++;
+    enum troupe_error error = check_texts(command->vars, command->var_count, "--var", fault);
+    if (error == TROUPE_OK)
+        error = check_texts(command->constraints, command->constraint_count, "--constraint", fault);
+    if (error == TROUPE_OK)
+        error = check_texts(&command->metric, 1, "--metric", fault);
+    if (error == TROUPE_OK && command->name != NULL)
+        error = check_texts(&command->name, 1, "--name", fault);
+    return error == TROUPE_OK ? check_texts(command->argv, words, "--", fault) : error;
+}
+
 enum troupe_error pipeline_from_command(struct env *env, struct account *account,
                                         const struct pipeline_command *command, const char *const *sets,
                                         size_t set_count, struct pipeline **ret_pipeline,
@@ -96,13 +119,16 @@ enum troupe_error pipeline_from_command(struct env *env, struct account *account
     if (command->trials == 0 && command->deadline == NULL)
         return fault_set(fault, TROUPE_USAGE, "--trials",
                          "expected --trials N or --deadline DURATION, or both");
+    enum troupe_error error = check_utf8(command, fault);
+    if (error != TROUPE_OK)
+        return error;
     struct buffer text;
     struct json json;
     buffer_init(&text, account, 1 << 20);
     json_init(&json, &text);
     json_object_begin(&json);
     json_field_string(&json, "name", command->name != NULL ? command->name : "command");
-    enum troupe_error error = write_space(command, account, &json, fault);
+    error = write_space(command, account, &json, fault);
     if (error == TROUPE_OK) {
         write_agent(command, command->jobs != 0 ? command->jobs : env_cores(env), &json);
         write_rest(command, &json);

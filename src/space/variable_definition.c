@@ -49,6 +49,9 @@ enum troupe_error variable_add_choice(struct space *space, struct variable *vari
     const char **choices = (const char **)(uintptr_t)variable->choices;
     enum document_kind *kinds = (enum document_kind *)(uintptr_t)variable->choice_kinds;
     double number = NAN;
+    if (!text_is_utf8(text)) /* only --var can hold such; it could not be written as JSON and read back */
+        return place_fault(place, fault, TROUPE_INVALID, "'%s': the choice '%s' is not UTF-8", variable->name,
+                           text);
     if (kind == DOCUMENT_INT || kind == DOCUMENT_REAL) {
         if (text_real(text, &number) != TROUPE_OK || !isfinite(number))
             return place_fault(place, fault, TROUPE_INVALID, "'%s': the choice %s is not a finite number",
