@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/run_lines.h"
 #include "cli/run_request.h"
 #include "cli/run_summary.h"
+#include "cli/run_view.h"
 
 const struct command_page page_run = {
     &run_options_table,
@@ -26,19 +26,6 @@ const struct command_page page_run = {
     "  troupe run --var 'lr=log(1e-4,1e-1)' --var 'depth=int(2,8)' --metric val_acc --trials 40 -- \\\n"
     "      python3 train.py --lr {lr} --depth {depth}\n"
     "  troupe run --resume\n"};
-
-struct show {
-    FILE *lines;
-    bool quiet;
-};
-
-static void on_event(void *context, const struct run_event *event) {
-    struct show *show = context;
-    char text[1200];
-    const char *line = show->quiet ? NULL : run_line_text(event, text, sizeof text);
-    if (line != NULL)
-        fprintf(show->lines, "%s\n", line);
-}
 
 static uint64_t option_ns(const struct session *session, enum config_option option) {
     return (uint64_t)config_value(&session->config, option);
@@ -68,13 +55,17 @@ static void print_end(struct session *session, const struct run_request *request
 static enum troupe_error execute(struct session *session, const struct run_request *request,
                                  struct fault *fault) {
     const struct run_values *values = &request->values;
-    struct show show = {.lines = values->json ? stderr : stdout, .quiet = values->quiet};
+    FILE *file = values->json ? stderr : stdout;
+    struct run_view view;
+    if (run_view_open(&view, session->env, session->account, file, values->json ? 2 : 1, values->quiet) !=
+        TROUPE_OK)
+        return fault_set(fault, TROUPE_NOMEM, "run", "out of memory");
     struct run_options options = {
         .runs_directory = request->runs_directory,
         .run_id = request->run_id,
         .resume = values->resume != NULL,
         .no_store = values->no_store,
-        .observer = {.fn = on_event, .context = &show},
+        .observer = run_view_observer(&view),
         .workers = (unsigned)config_value(&session->config, OPTION_workers),
         .stop_grace_ns = option_ns(session, OPTION_stop_grace),
         .artifacts_bytes_max = option_ns(session, OPTION_artifacts_bytes_max),
@@ -85,8 +76,9 @@ static enum troupe_error execute(struct session *session, const struct run_reque
     struct run_outcome outcome = {0};
     enum troupe_error error =
         run_execute(session->env, session->account, request->pipeline, &options, &outcome, fault);
+    run_view_close(&view);
     if (outcome.run_id[0] != '\0' && outcome.response.length > 0)
-        print_end(session, request, &outcome, show.lines);
+        print_end(session, request, &outcome, file);
     if (values->json && outcome.response.length > 0)
         printf("%s\n", buffer_string(&outcome.response));
     if (error == TROUPE_OK && outcome.state == RUN_STOPPED)

@@ -1,7 +1,7 @@
-/* What a run's events say, one line each. Pure text: nothing is written here. */
+/* What a run's events say, one line each. Pure text: nothing is written here. What quotes a worker or a user is
+ * made printable, so that no text of theirs moves the cursor. */
 #include "cli/run_lines.h"
 
-#include <limits.h>
 #include <string.h>
 
 static void append(char *out, size_t size, const char *text) {
@@ -16,65 +16,77 @@ const char *run_value_text(const struct variable *variable, double value, char *
     return out;
 }
 
-static void append_configuration(const struct run_event *event, char *out, size_t size) {
-    const struct space *space = event->progress->pipeline->space;
-    char value[64], pair[200];
+const char *run_configuration_text(const struct space *space, const struct configuration *configuration,
+                                   char *out, size_t size) {
+    char value[64];
+    out[0] = '\0';
     for (unsigned i = 0; i < space_count(space); i++) {
         const struct variable *variable = space_variable(space, i);
-        if (!space_active(space, event->configuration, i))
+        if (!space_active(space, configuration, i))
             continue;
-        snprintf(pair, sizeof pair, " %s=%s", variable->name,
-                 run_value_text(variable, event->configuration->values[i], value, sizeof value));
-        append(out, size, pair);
+        append(out, size, out[0] != '\0' ? " " : "");
+        append(out, size, variable->name);
+        append(out, size, "=");
+        append(out, size, run_value_text(variable, configuration->values[i], value, sizeof value));
     }
+    return out;
 }
 
-static const char *trial_text(const struct run_event *event, char *out, size_t size) {
-    char wall[32];
+static void trial_text(const struct run_event *event, char *out, size_t size) {
+    char wall[32], configuration[800];
     text_format_duration(wall, (int64_t)event->wall_ns);
     if (event->state != TRIAL_OK) {
         snprintf(out, size, "trial %-4u %s after %s: %s", event->trial, trial_state_name(event->state), wall,
                  event->text);
-        return out;
+        return;
     }
-    snprintf(out, size, "trial %-4u %s %-12.6g %10s ", event->trial,
-             event->progress->pipeline->objective_metric, event->objective, wall);
-    append_configuration(event, out, size);
-    if (event->kind == RUN_EVENT_BEST)
-        append(out, size, event->progress->told > 1 ? "  <- best" : "");
-    return out;
+    snprintf(out, size, "trial %-4u %s %-10.6g %10s  %s%s", event->trial,
+             event->progress->pipeline->objective_metric, event->objective, wall,
+             run_configuration_text(event->progress->pipeline->space, event->configuration, configuration,
+                                    sizeof configuration),
+             event->kind == RUN_EVENT_BEST && event->progress->told > 1 ? "  <- best" : "");
+}
+
+static void started_text(const struct run_progress *progress, char *out, size_t size) {
+    char part[64];
+    snprintf(out, size, "run %s: %s %s, %u agents", progress->run_name,
+             progress->pipeline->maximise ? "maximise" : "minimise", progress->pipeline->objective_metric,
+             progress->slots);
+    if (progress->pipeline->trials != 0) {
+        snprintf(part, sizeof part, ", %u trials", progress->pipeline->trials);
+        append(out, size, part);
+    }
+    if (progress->deadline_in_ns != UINT64_MAX) {
+        append(out, size, ", deadline in ");
+        append(out, size, text_format_duration(part, (int64_t)progress->deadline_in_ns));
+    }
+    if (progress->told > 0) {
+        snprintf(part, sizeof part, "; goes on after %u trials", progress->told);
+        append(out, size, part);
+    }
 }
 
 const char *run_line_text(const struct run_event *event, char *out, size_t size) {
-    const struct run_progress *progress = event->progress;
-    char limit[64] = "", duration[32];
+    char tail[32] = "";
     switch (event->kind) {
     case RUN_EVENT_STARTED:
-        if (progress->pipeline->trials != 0)
-            snprintf(limit, sizeof limit, ", %u trials", progress->pipeline->trials);
-        snprintf(out, size, "run %s: %s %s, %u agents%s", progress->run_name,
-                 progress->pipeline->maximise ? "maximise" : "minimise", progress->pipeline->objective_metric,
-                 progress->slots, limit);
-        if (progress->deadline_in_ns != UINT64_MAX) {
-            append(out, size, ", deadline in ");
-            append(out, size, text_format_duration(duration, (int64_t)progress->deadline_in_ns));
-        }
-        return out;
+        started_text(event->progress, out, size);
+        break;
     case RUN_EVENT_TRIAL:
     case RUN_EVENT_BEST:
-        return trial_text(event, out, size);
+        trial_text(event, out, size);
+        break;
     case RUN_EVENT_LINE:
-        if (event->trial != UINT32_MAX)
-            snprintf(out, size, "%s (trial %u)", event->text, event->trial);
-        else
-            snprintf(out, size, "%s", event->text);
-        return out;
+        if (event->trial != UINT32_MAX && strncmp(event->text, "trial ", 6) != 0)
+            snprintf(tail, sizeof tail, " (trial %u)", event->trial);
+        snprintf(out, size, "%s%s", event->text, tail);
+        break;
     case RUN_EVENT_STOPPING:
         snprintf(out, size, "%s", event->text);
-        return out;
+        break;
     case RUN_EVENT_TICK:
     case RUN_EVENT_ENDED:
-        break;
+        return NULL;
     }
-    return NULL;
+    return text_make_printable(out);
 }
