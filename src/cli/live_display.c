@@ -114,7 +114,8 @@ static void write_progress(const struct live_display *display, const struct run_
     if (progress->failed > 0)
         line_format(line, "  %u failed", progress->failed);
     if (progress->reused_stages > 0)
-        line_format(line, "  %u stages reused", progress->reused_stages);
+        line_format(line, "  %u stage%s reused", progress->reused_stages,
+                    progress->reused_stages == 1 ? "" : "s");
     if (progress->told > 1 && progress->elapsed_ns > 1000000000)
         line_format(line, "  %.3g trials/s", (double)progress->told * 1e9 / (double)progress->elapsed_ns);
     if (display->stopping)
@@ -139,15 +140,21 @@ static void write_best(const struct live_display *display, const struct run_prog
     line_style(line, PLAIN);
 }
 
+/* Tenths while they matter, then whole seconds, so that the line does not jump. */
+static int64_t steady(uint64_t ns) {
+    uint64_t unit = ns < 10000000000 ? 100000000 : 1000000000;
+    return (int64_t)(ns / unit * unit);
+}
+
 static void write_agents(const struct run_progress *progress, struct line *line) {
     char text[32];
     line_format(line, "agents  %u of %u busy  %s", progress->busy, progress->slots,
-                text_format_duration(text, (int64_t)(progress->elapsed_ns / 100000000 * 100000000)));
+                text_format_duration(text, steady(progress->elapsed_ns)));
     if (progress->deadline_in_ns != UINT64_MAX)
-        line_format(line, "  deadline in %s",
-                    text_format_duration(text, (int64_t)(progress->deadline_in_ns / 100000000 * 100000000)));
+        line_format(line, "  deadline in %s", text_format_duration(text, steady(progress->deadline_in_ns)));
     if (progress->restarts > 0)
-        line_format(line, "  %u restarts of workers", progress->restarts);
+        line_format(line, "  %u restart%s of workers", progress->restarts,
+                    progress->restarts == 1 ? "" : "s");
 }
 
 /* ---- frames ---- */
