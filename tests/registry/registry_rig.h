@@ -180,7 +180,10 @@ static inline size_t audit_partition(const struct partition *partition, bool dee
 static inline void rig_audit(const struct rig *rig, bool deep) {
     size_t rows = 0;
     for (uint32_t at = 0; at <= rig->registry->partition_mask; at++) {
-        rows += audit_partition(&rig->registry->partitions[at], deep);
+        struct partition *partition = &rig->registry->partitions[at];
+        spin_lock(&partition->lock);
+        rows += audit_partition(partition, deep);
+        spin_unlock(&partition->lock);
     }
     assert_int_equal(rows, registry_count(rig->registry));
     assert_int_equal(rows, rig->registry->rows);
