@@ -1,27 +1,23 @@
-/* Tasks a second through coordinator and agents whose work is nothing: in memory, and durable.
- *
- *   tasks_bench [--mode memory|durable] [--tasks N] [--window W] [--batch B] [--agents A] [--workers N]
- * [--repeats R]
+/* Tasks a second through coordinator and agents whose work is nothing, for each second of CPU of this process
+ * (all threads, the store's and the kernel's part included): in memory, and durable.
  *
  * memory:  an owner asks for batches and keeps `window` tasks in flight; native functions of this process do
- * them. durable: each task is a row in the store (WAL, synchronous=FULL) committed before it is coordinated,
- * and its end is a row committed before it counts. Prints one JSON object a line: the median over the repeats
- * of tasks per second of CPU time of this process (all threads), of tasks per second of wall time, and where
- * it ran. */
-#include <inttypes.h>
+ * them, inside the turn. durable: each task is a row in the store (WAL, synchronous=FULL, in the working
+ * directory) committed before it is coordinated, and its end is a row committed before it counts.
+ * Threads: the owner is one actor; main reads it before and after the run. */
+#include "bench_figure.h"
+
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "agent/agent.h"
 #include "coordinate/coordinate.h"
 #include "store/store.h"
 
-#define REPEATS_MAX 101
+#define DIRECTORY "tasks_bench.tmp"
 
 struct plan {
     bool durable;
-    unsigned tasks, window, batch, agents, repeats, workers;
+    unsigned tasks, window, batch, agents, rounds, workers;
 };
 
 struct load { /* the owner */
@@ -38,7 +34,7 @@ struct load { /* the owner */
 };
 
 struct figures {
-    double per_cpu_s, per_s, us_per_round;
+    double per_cpu_s, per_s, us_per_batch;
 };
 
 static const char body[] = "\"variables\":{\"lr\":0.00123,\"depth\":7},\"inputs\":{},\"data\":{},\"seed\":1";
@@ -153,40 +149,51 @@ static void handle(struct turn *turn, void *state, const struct message *message
         runtime_stop(load->runtime);
 }
 
-static void fatal(const char *what, const struct fault *fault) {
-    fprintf(stderr, "tasks_bench: %s: %s %s\n", what, fault->where, fault->text);
-    exit(1);
-}
-
-static void start(struct load *load, struct registry *registry, struct capability_names *names,
-                  struct agents **ret) {
+static void load_start(struct load *load, struct registry *registry, struct agent_spec *spec,
+                       struct agents **ret_agents) {
+    const struct plan *plan = load->plan;
     struct fault fault = {0};
-    static struct agent_spec spec;
-    struct coordinator_options options = {.capabilities = names, .queue_len_max = load->plan->window};
-    if (coordinator_start(load->runtime, registry, load->account, &options, &load->coordinator, &fault))
-        fatal("coordinator", &fault);
-    spec = (struct agent_spec){.name = "nothing",
-                               .kind = AGENT_FUNCTION,
-                               .execute = nothing,
-                               .execute_inline = true,
-                               .capability_names = names,
-                               .instances = load->plan->agents,
-                               .window = 64,
-                               .batch_max = 64,
-                               .queue_len_max = 256,
-                               .coordinator = load->coordinator,
-                               .account = load->account};
-    capability_set_add(&spec.capabilities, 0);
-    if (agent_start(load->runtime, registry, &spec, ret, &fault))
-        fatal("agent", &fault);
-    struct actor_spec owner = {.name = "owner", .handle = handle, .state = load, .mailbox_len_max = 65536};
+    struct coordinator_options options = {.capabilities = spec->capability_names,
+                                          .queue_len_max = plan->window};
+    enum troupe_error error =
+        coordinator_start(load->runtime, registry, load->account, &options, &load->coordinator, &fault);
+    if (error != TROUPE_OK)
+        bench_fail("tasks_bench: coordinator", error, &fault);
+    spec->coordinator = load->coordinator;
+    error = agent_start(load->runtime, registry, spec, ret_agents, &fault);
+    if (error != TROUPE_OK)
+        bench_fail("tasks_bench: agent", error, &fault);
+    struct actor_spec owner = {.name = "owner", .handle = handle, .state = load};
     struct message *first = message_new(load->runtime, MESSAGE_USER, 0);
-    if (!first || actor_spawn(load->runtime, &owner, &load->self) ||
-        actor_send(load->runtime, NULL, load->self, &first))
-        fatal("owner", &fault);
+    error = first == NULL ? TROUPE_NOMEM : actor_spawn(load->runtime, &owner, &load->self);
+    if (error == TROUPE_OK)
+        error = actor_send(load->runtime, NULL, load->self, &first);
+    if (error != TROUPE_OK)
+        bench_fail("tasks_bench: owner", error, NULL);
 }
 
-static struct figures run_once(const struct plan *plan, unsigned repeat) {
+/* A store in a directory of its own, when the plan is durable. */
+static void durable_open(struct load *load, struct env *env, struct account *account) {
+    struct fault fault = {0};
+    enum troupe_error error = env_remove_tree(env, DIRECTORY);
+    if (error == TROUPE_OK)
+        error = env_make_directories(env, DIRECTORY, &fault);
+    if (error == TROUPE_OK)
+        error = store_open(env, account, DIRECTORY, &(struct store_options){.create = true}, &load->store,
+                           &fault);
+    if (error == TROUPE_OK)
+        error = store_start(load->store, load->runtime, &fault);
+    if (error != TROUPE_OK)
+        bench_fail("tasks_bench: store", error, &fault);
+}
+
+static struct figures figures_of(const struct load *load, uint64_t cpu_ns, uint64_t wall_ns) {
+    return (struct figures){load->plan->tasks * 1e9 / (double)cpu_ns,
+                            load->plan->tasks * 1e9 / (double)wall_ns,
+                            load->batches ? (double)load->coordinate_ns / load->batches / 1000 : 0};
+}
+
+static struct figures run_once(const struct plan *plan) {
     struct account account = ACCOUNT("bench");
     struct fault fault = {0};
     struct env *env;
@@ -194,100 +201,81 @@ static struct figures run_once(const struct plan *plan, unsigned repeat) {
     struct agents *agents;
     struct load load = {.plan = plan, .account = &account};
     struct capability_names names = {0};
+    struct agent_spec spec = {.name = "nothing",
+                              .kind = AGENT_FUNCTION,
+                              .execute = nothing,
+                              .execute_inline = true,
+                              .capability_names = &names,
+                              .instances = plan->agents,
+                              .window = 64,
+                              .batch_max = 64,
+                              .queue_len_max = 256,
+                              .account = &account};
     unsigned bit;
-    char directory[64];
-    if (env_os_create(&account, &env) || capability_intern(&names, "nothing", &bit))
-        fatal("env", &fault);
-    task_message_destructors();
-    snprintf(directory, sizeof directory, "tasks_bench.%u.tmp", repeat);
-    struct store_options store_options = {.create = true};
-    if (plan->durable && (env_remove_tree(env, directory) || env_make_directories(env, directory, &fault) ||
-                          store_open(env, &account, directory, &store_options, &load.store, &fault)))
-        fatal("store", &fault);
-    if (runtime_create(env, &account, &(struct runtime_options){.workers = plan->workers}, &load.runtime,
-                       &fault) ||
-        registry_create(load.runtime, &account, &(struct registry_options){.rows_max = 1024}, &registry,
-                        &fault))
-        fatal("runtime", &fault);
-    if (plan->durable && store_start(load.store, load.runtime, &fault))
-        fatal("store", &fault);
-    start(&load, registry, &names, &agents);
+    enum troupe_error error = capability_intern(&names, "nothing", &bit);
+    if (error == TROUPE_OK)
+        error = env_os_create(&account, &env);
+    if (error == TROUPE_OK)
+        error = runtime_create(env, &account, &(struct runtime_options){.workers = plan->workers},
+                               &load.runtime, &fault);
+    if (error == TROUPE_OK)
+        error = registry_create(load.runtime, &account, &(struct registry_options){.rows_max = 1024},
+                                &registry, &fault);
+    if (error != TROUPE_OK)
+        bench_fail("tasks_bench", error, &fault);
+    capability_set_add(&spec.capabilities, bit);
+    if (plan->durable)
+        durable_open(&load, env, &account);
+    load_start(&load, registry, &spec, &agents);
     uint64_t wall_ns = env_now(env), cpu_ns = env_process_cpu(env);
-    if (runtime_run(load.runtime) || load.failed || load.finished != plan->tasks) {
-        fprintf(stderr, "tasks_bench: %u of %u finished, %u failed\n", load.finished, plan->tasks,
-                load.failed);
-        exit(1);
-    }
+    error = runtime_run(load.runtime);
     wall_ns = env_now(env) - wall_ns;
     cpu_ns = env_process_cpu(env) - cpu_ns;
-    if (plan->durable) {
-        store_close(load.store);
-    }
+    if (error != TROUPE_OK || load.failed > 0 || load.finished != plan->tasks)
+        bench_fail("tasks_bench: not every task ended well", error, NULL);
     runtime_free(load.runtime);
     agents_free(agents);
     registry_free(registry);
-    if (plan->durable)
-        IGNORE(env_remove_tree(env, directory), "a temporary directory");
+    store_close(load.store);
+    IGNORE(env_remove_tree(env, DIRECTORY), "a left-over directory is visible");
     env_destroy(env);
-    return (struct figures){plan->tasks * 1e9 / (double)cpu_ns, plan->tasks * 1e9 / (double)wall_ns,
-                            load.batches ? (double)load.coordinate_ns / load.batches / 1000 : 0};
-}
-
-static int ascending(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, unsigned count) {
-    qsort(values, count, sizeof *values, ascending);
-    return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
+    return figures_of(&load, cpu_ns, wall_ns);
 }
 
 static void measure(const struct plan *plan) {
-    double per_cpu[REPEATS_MAX], per_s[REPEATS_MAX], rounds[REPEATS_MAX];
-    for (unsigned i = 0; i < plan->repeats; i++) {
-        struct figures figures = run_once(plan, i);
-        per_cpu[i] = figures.per_cpu_s;
-        per_s[i] = figures.per_s;
-        rounds[i] = figures.us_per_round;
+    double per_cpu[BENCH_ROUNDS_MAX], per_s[BENCH_ROUNDS_MAX], batches[BENCH_ROUNDS_MAX];
+    for (unsigned round = 0; round < plan->rounds; round++) {
+        struct figures figures = run_once(plan);
+        per_cpu[round] = figures.per_cpu_s;
+        per_s[round] = figures.per_s;
+        batches[round] = figures.us_per_batch;
     }
-    printf(
-        "{\"bench\":\"tasks_%s\",\"unit\":\"tasks per second of CPU\",\"median\":%.0f,\"least\":%.0f,"
-        "\"wall_tasks_per_s\":%.0f,\"round_us\":%.1f,\"tasks\":%u,\"window\":%u,\"batch\":%u,\"agents\":%u,"
-        "\"workers\":%u,\"repeats\":%u}\n",
-        plan->durable ? "durable" : "memory", median(per_cpu, plan->repeats), per_cpu[0],
-        median(per_s, plan->repeats), median(rounds, plan->repeats), plan->tasks, plan->window, plan->batch,
-        plan->agents, plan->workers, plan->repeats);
-    fflush(stdout);
+    const char *figure = plan->durable ? "durable" : "memory";
+    bench_print(&(struct bench_figure){"tasks", figure, "tasks per second of CPU", per_cpu, plan->rounds,
+                                       BENCH_AT_LEAST, plan->durable ? 10000 : 50000});
+    bench_print(
+        &(struct bench_figure){"tasks", figure, "tasks per second", per_s, plan->rounds, BENCH_NO_TARGET, 0});
+    bench_print(&(struct bench_figure){"tasks", figure, "us to coordinate a batch, T0 to T5", batches,
+                                       plan->rounds, BENCH_NO_TARGET, 0});
 }
 
 int main(int argc, char **argv) {
-    struct plan plan = {.window = 1024, .batch = 64, .agents = 2, .repeats = 5};
-    const char *mode = NULL;
-    for (int i = 1; i + 1 < argc; i += 2) {
-        unsigned value = (unsigned)strtoul(argv[i + 1], NULL, 10);
-        if (strcmp(argv[i], "--mode") == 0)
-            mode = argv[i + 1];
-        else if (strcmp(argv[i], "--tasks") == 0)
-            plan.tasks = value;
-        else if (strcmp(argv[i], "--window") == 0)
-            plan.window = value;
-        else if (strcmp(argv[i], "--batch") == 0)
-            plan.batch = value;
-        else if (strcmp(argv[i], "--agents") == 0)
-            plan.agents = value;
-        else if (strcmp(argv[i], "--workers") == 0)
-            plan.workers = value;
-        else if (strcmp(argv[i], "--repeats") == 0)
-            plan.repeats = value < 1 ? 1 : value > REPEATS_MAX ? REPEATS_MAX : value;
-        else
-            return fprintf(stderr, "tasks_bench: unknown option %s\n", argv[i]), 2;
-    }
-    unsigned tasks = plan.tasks;
-    for (unsigned durable = 0; durable < 2; durable++) {
-        plan.durable = durable;
-        plan.tasks = tasks ? tasks : durable ? 20000 : 200000;
-        if (!mode || strcmp(mode, durable ? "durable" : "memory") == 0)
+    struct plan plan = {.window = 1024, .batch = 64, .agents = 2, .rounds = 5};
+    unsigned memory = 200000, durable = 20000;
+    const struct bench_option options[] = {
+        {"--rounds", &plan.rounds, 1, 1, BENCH_ROUNDS_MAX, "the median is taken over so many"},
+        {"--memory", &memory, 300, 0, 100000000, "tasks of a round in memory; 0: leave it out"},
+        {"--durable", &durable, 300, 0, 100000000, "tasks of a durable round; 0: leave it out"},
+        {"--window", &plan.window, 100, 1, 2000, "tasks in flight"},
+        {"--batch", &plan.batch, 10, 1, 1000, "tasks coordinated at once"},
+        {"--agents", &plan.agents, 2, 1, 64, "instances that do them"},
+        {"--workers", &plan.workers, 0, 0, 64, "threads that run actors; 0: one a core"}};
+    bench_options("tasks_bench", argc, argv, options, ARRAY_COUNT(options));
+    task_message_destructors();
+    for (unsigned kind = 0; kind < 2; kind++) {
+        plan.durable = kind == 1;
+        plan.tasks = plan.durable ? durable : memory;
+        if (plan.tasks > 0)
             measure(&plan);
     }
     return 0;
