@@ -200,12 +200,15 @@ static void expire_alarms(struct coordinator *coordinator, struct turn *turn) {
     for (struct heap_node *node; (node = heap_first(&coordinator->alarms)) && node->key <= turn->now_ns;) {
         struct agent_view *view =
             (struct agent_view *)(void *)((char *)node - offsetof(struct agent_view, alarm));
-        heap_update(&coordinator->alarms, node, UINT64_MAX);
         coordinator->want_step = true;
         if (view->resume_ns <= turn->now_ns)
             view->resume_ns = 0;
+        if (view->foreign_until_ns <= turn->now_ns)
+            view->foreign_until_ns = 0;
         if (view->offer_open && !view->offer_expired && view->offer_expires_ns <= turn->now_ns)
             round_offer_expired(coordinator, turn, view);
+        else
+            round_set_alarm(coordinator, view);
     }
 }
 

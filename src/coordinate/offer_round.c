@@ -20,12 +20,18 @@ static struct agent_view *view_of_token(const struct coordinator *coordinator, u
     return view && view->offer_open && view->offer_epoch == token >> 32 ? view : NULL;
 }
 
-static void set_alarm(struct coordinator *coordinator, struct agent_view *view) {
+/* When it is to be looked at again although it says nothing. The end of others' work counts too: a task with
+ * counted resources waits here for its agent to be free. */
+void round_set_alarm(struct coordinator *coordinator, struct agent_view *view) {
     uint64_t alarm_ns = UINT64_MAX;
-    if (view->offer_open && !view->offer_expired)
+    if (view->offer_open && !view->offer_expired) {
         alarm_ns = view->offer_expires_ns;
-    else if (!view->offer_open && view->resume_ns != 0)
-        alarm_ns = view->resume_ns;
+    } else if (!view->offer_open) {
+        if (view->resume_ns != 0)
+            alarm_ns = view->resume_ns;
+        if (view->foreign_until_ns != 0 && view->foreign_until_ns < alarm_ns)
+            alarm_ns = view->foreign_until_ns;
+    }
     heap_update(&coordinator->alarms, &view->alarm, alarm_ns);
 }
 
@@ -131,7 +137,7 @@ static bool send_offer(struct coordinator *coordinator, struct turn *turn, struc
             round_agent_lost(coordinator, turn, view);
         else {
             view->resume_ns = turn->now_ns + BUSY_NS;
-            set_alarm(coordinator, view);
+            round_set_alarm(coordinator, view);
         }
         return false;
     }
@@ -141,7 +147,7 @@ static bool send_offer(struct coordinator *coordinator, struct turn *turn, struc
     view->offer_tasks = count;
     view->offer_round = round;
     view->offer_expires_ns = turn->now_ns + coordinator->options.offer_timeout_ns;
-    set_alarm(coordinator, view);
+    round_set_alarm(coordinator, view);
     if (round)
         round->offers_open++;
     coordinator->counts.offers++;
@@ -252,7 +258,7 @@ static void close_offer(struct coordinator *coordinator, struct turn *turn, stru
     struct round *round = view->offer_expired ? NULL : view->offer_round;
     view->offer_open = view->offer_expired = false;
     view->offer_round = NULL;
-    set_alarm(coordinator, view);
+    round_set_alarm(coordinator, view);
     coordinator->want_step = true;
     if (!round)
         return;
@@ -320,10 +326,15 @@ static unsigned keep_accepted(struct coordinator *coordinator, struct agent_view
 void round_answer(struct coordinator *coordinator, struct turn *turn, struct message *message) {
     struct message_offer_answer *answer = MESSAGE_PAYLOAD(message, struct message_offer_answer);
     struct agent_view *view = view_of_token(coordinator, message->token);
-    if (!view || message->sender != view->actor || answer->epoch != view->offer_epoch ||
-        (unsigned)answer->answer > OFFER_DRAINING) {
+    if (!view || message->sender != view->actor) {
         coordinator->counts.stale_answers++;
         return; /* with the message go the tasks in it */
+    }
+    if (answer->epoch != view->offer_epoch || (unsigned)answer->answer > OFFER_DRAINING) {
+        /* It breaks its contract, but an offer gets one answer: what came back has come back, the rest it has.
+         * To drop it would keep the resources of what came back taken for ever. */
+        coordinator->counts.stale_answers++;
+        answer->answer = OFFER_OVERLOADED;
     }
     coordinator->counts.answers[answer->answer]++;
     if (view->offer_expired)
@@ -381,7 +392,7 @@ void round_offer_expired(struct coordinator *coordinator, struct turn *turn, str
     if (!view->offer_extended) { /* once more: a stopped process finds its timers before its answers */
         view->offer_extended = true;
         view->offer_expires_ns = turn->now_ns + coordinator->options.offer_timeout_ns / 4 + 1;
-        set_alarm(coordinator, view);
+        round_set_alarm(coordinator, view);
         return;
     }
     coordinator->counts.offer_timeouts++;
@@ -389,7 +400,7 @@ void round_offer_expired(struct coordinator *coordinator, struct turn *turn, str
     struct round *round = view->offer_round;
     view->offer_expired = true;
     view->offer_round = NULL;
-    set_alarm(coordinator, view);
+    round_set_alarm(coordinator, view);
     if (!round)
         return;
     CHECK(round->offers_open > 0);
