@@ -16,12 +16,15 @@ struct child_state {
     struct env_child *child; /* NULL: gone */
     struct random_stream random;
     struct buffer line;
-    unsigned pending; /* ends to come */
+    unsigned pending; /* ends to come, of the world's list */
     struct resources in_use;
 };
-struct pending_end {
+struct sim_pending {
     struct child_state *state;
-    struct resources resources;
+    struct sim_pending *next;   /* the world's list, newest first */
+    struct resources resources; /* nothing any more once it was cancelled */
+    bool cancelled, twice;
+    char id[300];
     char line[512];
 };
 
@@ -98,35 +101,69 @@ static void emit(struct child_state *state, uint64_t blocked_ns, uint64_t cpu_ns
         env_sim_child_emit(state->child, blocked_ns, cpu_ns, line, strlen(line));
 }
 
-static void end_later(void *arg) {
-    struct pending_end *end = arg;
+static void end_forget(struct sim_pending *end) {
     struct child_state *state = end->state;
+    struct sim_world *world = state->world;
+    struct sim_pending **link = &world->pending;
+    while (*link != end)
+        link = &(*link)->next;
+    *link = end->next;
+    memory_free(&world->account, end);
     state->pending--;
-    if (state->child) {
-        give(state, &end->resources);
-        emit(state, 0, 0, end->line);
-    }
-    memory_free(&state->world->account, end);
     release_state(state);
 }
 
-static void answer(struct child_state *state, const char *line, const struct resources *resources) {
+void sim_children_forget(struct sim_world *world) {
+    while (world->pending)
+        end_forget(world->pending);
+}
+
+static void end_later(void *arg) {
+    struct sim_pending *end = arg;
+    struct child_state *state = end->state;
+    if (state->child && !end->cancelled) {
+        give(state, &end->resources);
+        emit(state, 0, 0, end->line);
+        if (end->twice)
+            emit(state, random_below(&state->random, 40 * MS), 0, end->line);
+    }
+    end_forget(end);
+}
+
+static void answer(struct child_state *state, const char *id, const char *line,
+                   const struct resources *resources) {
     uint64_t blocked_ns = random_below(&state->random, 20 * MS),
              cpu_ns = random_below(&state->random, 10 * MS);
     bool counted = resources->amount[0] > 0 || resources->amount[1] > 0;
+    bool twice = chance(&state->random, state->world->twice);
     if (!counted) {
         emit(state, blocked_ns, cpu_ns, line);
+        if (twice)
+            emit(state, random_below(&state->random, 40 * MS), 0, line);
         return;
     }
-    struct pending_end *end = memory_alloc(&state->world->account, sizeof *end);
+    struct sim_pending *end = memory_alloc(&state->world->account, sizeof *end);
     if (!end)
         abort();
     end->state = state;
     end->resources = *resources;
+    end->twice = twice;
+    snprintf(end->id, sizeof end->id, "%s", id);
     snprintf(end->line, sizeof end->line, "%s", line);
-    take(state, resources);
+    end->next = state->world->pending;
+    state->world->pending = end;
     state->pending++;
+    take(state, resources);
     env_sim_at(state->world->env, env_now(state->world->env) + blocked_ns + cpu_ns, end_later, end);
+}
+
+/* A worker that says that it stopped has stopped. */
+static void stop_task(struct child_state *state, const char *id) {
+    for (struct sim_pending *end = state->world->pending; end; end = end->next)
+        if (end->state == state && !end->cancelled && strcmp(end->id, id) == 0) {
+            end->cancelled = true;
+            give(state, &end->resources);
+        }
 }
 
 static void do_task(struct child_state *state, const char *line) {
@@ -170,9 +207,7 @@ static void do_task(struct child_state *state, const char *line) {
         snprintf(out, sizeof out,
                  "{\"type\":\"result\",\"id\":\"%s\",\"attempt\":%u,\"value\":\"%u/%u/%u\"}\n", id, attempt,
                  run, trial, attempt);
-    answer(state, out, &known->resources);
-    if (chance(&state->random, world->twice))
-        emit(state, random_below(&state->random, 40 * MS), 0, out);
+    answer(state, id, out, &known->resources);
 }
 
 static void do_line(struct child_state *state, const char *line) {
@@ -194,6 +229,7 @@ static void do_line(struct child_state *state, const char *line) {
                  "{\"type\":\"error\",\"id\":\"%s\",\"attempt\":%s,\"message\":\"cancelled\",\"retryable\":"
                  "false}\n",
                  id, attempt);
+        stop_task(state, id);
         emit(state, MS, 0, out);
     }
 }

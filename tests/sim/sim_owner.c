@@ -6,7 +6,8 @@
 
 #include "sim_world.h"
 
-enum { TOKEN_BATCH = 1, TOKEN_CANCEL = 2 };
+enum { TOKEN_BATCH = 1, TOKEN_CANCEL = 2, TOKEN_STOP = 3 };
+#define SETTLE_NS (4 * SECOND) /* longer than any agent here keeps what its coordinator gave up */
 
 struct sim_attempt *sim_find(struct sim_world *world, uint64_t run, uint32_t trial, unsigned attempt) {
     if (run == 0 || run > world->owner_count || trial >= SIM_TRIALS || attempt == 0 || attempt > SIM_ATTEMPTS)
@@ -15,14 +16,18 @@ struct sim_attempt *sim_find(struct sim_world *world, uint64_t run, uint32_t tri
     return found->submitted ? found : NULL;
 }
 
-static void finish_when_done(struct sim_owner *owner) {
+/* All owners know all ends: what agents still hold for nobody comes back, then the world stops. */
+static void finish_when_done(struct sim_owner *owner, struct turn *turn) {
     struct sim_world *world = owner->world;
     owner->finished = owner->batches_left == 0 && owner->ended == owner->submitted &&
                       owner->answered + owner->ask_failed == owner->asked;
     for (unsigned i = 0; i < world->owner_count; i++)
         if (!world->owners[i].finished)
             return;
-    runtime_stop(world->runtime);
+    uint64_t timer;
+    if (!world->settling)
+        IGNORE(timer_start(turn, turn->now_ns + SETTLE_NS, TOKEN_STOP, &timer), "sim");
+    world->settling = true;
 }
 
 static struct task *make_task(struct sim_owner *owner, struct turn *turn, uint32_t trial, uint16_t attempt) {
@@ -41,7 +46,7 @@ static struct task *make_task(struct sim_owner *owner, struct turn *turn, uint32
     if (task->capability == 3 && random_below(random, 4))
         task->capability = 0;
     task->capability_name = world->capabilities.names[task->capability];
-    task->run_name = "run";
+    task->run_name = owner->run_name;
     task->stage_name = "stage";
     task->priority = (uint8_t)random_below(random, 3);
     task->submitted_ns = turn->now_ns;
@@ -169,8 +174,10 @@ static void handle(struct turn *turn, void *state, const struct message *message
         struct message_timer *fired = MESSAGE_PAYLOAD(turn->message, struct message_timer);
         if (fired->token == TOKEN_BATCH)
             submit_batch(owner, turn);
-        else
+        else if (fired->token == TOKEN_CANCEL)
             cancel(owner, turn);
+        else
+            runtime_stop(owner->world->runtime);
         break;
     }
     case MESSAGE_COORDINATED: {
@@ -191,13 +198,15 @@ static void handle(struct turn *turn, void *state, const struct message *message
     }
     if (owner->world->violation[0])
         runtime_stop(owner->world->runtime);
-    finish_when_done(owner);
+    finish_when_done(owner, turn);
 }
 
 void sim_owner_start(struct sim_world *world, unsigned index) {
     struct sim_owner *owner = &world->owners[index];
     owner->world = world;
     owner->run = index + 1;
+    snprintf(owner->run_name, sizeof owner->run_name, "run-%u",
+             index + 1); /* ids on the wire begin with it */
     owner->coordinator = world->coordinators[index % world->coordinator_count];
     random_seed(&owner->random, world->seed, 100 + index);
     owner->batches_left = 1 + (unsigned)random_below(&owner->random, 6);

@@ -10,14 +10,18 @@
 
 #define ROGUE_TASKS 32
 
+struct rogue_task {
+    struct task *task;
+    actor_ref offerer; /* whom its end goes to */
+};
+
 struct rogue {
     struct sim_world *world;
     struct random_stream random;
-    actor_ref coordinator;
-    struct task *tasks[ROGUE_TASKS];
+    struct rogue_task tasks[ROGUE_TASKS];
     unsigned count;
-    struct task *ghost;   /* a copy of one it gave back or ended */
-    struct message *late; /* an offer it will answer later */
+    struct rogue_task ghost; /* a copy of one it gave back or ended */
+    struct message *late;    /* an offer it will answer later */
 };
 
 enum { TOKEN_END = 1, TOKEN_LATE = 2, TOKEN_GHOST = 3 };
@@ -31,8 +35,8 @@ static void later(struct rogue *rogue, struct turn *turn, uint64_t most_ns, uint
     IGNORE(timer_start(turn, turn->now_ns + 1 + random_below(&rogue->random, most_ns), token, &timer), "sim");
 }
 
-static void keep_ghost(struct rogue *rogue, const struct task *task) {
-    if (rogue->ghost)
+static void keep_ghost(struct rogue *rogue, const struct task *task, actor_ref offerer) {
+    if (rogue->ghost.task)
         return;
     struct task *copy = task_new(task->account, NULL, 0);
     if (!copy)
@@ -43,10 +47,11 @@ static void keep_ghost(struct rogue *rogue, const struct task *task) {
     copy->body_length = 0;
     copy->next = NULL;
     copy->result = NULL;
-    rogue->ghost = copy;
+    rogue->ghost = (struct rogue_task){copy, offerer};
 }
 
-static void end_task(struct rogue *rogue, struct turn *turn, struct task *task, bool ghost) {
+static void end_task(struct rogue *rogue, struct turn *turn, struct rogue_task ending, bool ghost) {
+    struct task *task = ending.task;
     char value[64];
     int length = snprintf(value, sizeof value, "\"%u/%u/%u%s\"", (unsigned)task->id.run, task->id.trial,
                           task->id.attempt, ghost ? " by a ghost" : "");
@@ -64,7 +69,7 @@ static void end_task(struct rogue *rogue, struct turn *turn, struct task *task, 
         known->at_rogue = true;
     struct message_task_ended *ended = MESSAGE_PAYLOAD(message, struct message_task_ended);
     ended->task = task;
-    if (actor_send(rogue->world->runtime, turn, rogue->coordinator, &message))
+    if (actor_send(rogue->world->runtime, turn, ending.offerer, &message))
         message_free(&message);
 }
 
@@ -88,13 +93,13 @@ static void answer(struct rogue *rogue, struct turn *turn, struct message *asked
         offer->tasks = task->next;
         task->next = NULL;
         if (rogue->count < ROGUE_TASKS && chance(rogue, accepts)) {
-            rogue->tasks[rogue->count++] = task;
+            rogue->tasks[rogue->count++] = (struct rogue_task){task, asked->sender};
             said->accepted++;
             later(rogue, turn, 50 * MS, TOKEN_END);
             continue;
         }
         if (chance(rogue, 0.1)) {
-            keep_ghost(rogue, task);
+            keep_ghost(rogue, task, asked->sender);
             later(rogue, turn, 100 * MS, TOKEN_GHOST);
         }
         task->next = said->refused;
@@ -108,19 +113,18 @@ static void end_one(struct rogue *rogue, struct turn *turn) {
     if (rogue->count == 0)
         return;
     unsigned at = (unsigned)random_below(&rogue->random, rogue->count);
-    struct task *task = rogue->tasks[at];
+    struct rogue_task ending = rogue->tasks[at];
     rogue->tasks[at] = rogue->tasks[--rogue->count];
     if (chance(rogue, 0.1)) {
-        keep_ghost(rogue, task);
+        keep_ghost(rogue, ending.task, ending.offerer);
         later(rogue, turn, 100 * MS, TOKEN_GHOST);
     }
-    end_task(rogue, turn, task, false);
+    end_task(rogue, turn, ending, false);
 }
 
 static void handle(struct turn *turn, void *state, const struct message *message) {
     struct rogue *rogue = state;
     if (message->kind == MESSAGE_OFFER) {
-        rogue->coordinator = message->sender;
         if (chance(rogue, 0.02))
             actor_exit(turn, TROUPE_INTERNAL);
         else if (!rogue->late && chance(rogue, 0.05)) {
@@ -135,9 +139,9 @@ static void handle(struct turn *turn, void *state, const struct message *message
         else if (timer->token == TOKEN_LATE && rogue->late) {
             answer(rogue, turn, rogue->late);
             message_free(&rogue->late);
-        } else if (timer->token == TOKEN_GHOST && rogue->ghost) {
-            struct task *ghost = rogue->ghost;
-            rogue->ghost = NULL;
+        } else if (timer->token == TOKEN_GHOST && rogue->ghost.task) {
+            struct rogue_task ghost = rogue->ghost;
+            rogue->ghost = (struct rogue_task){0};
             end_task(rogue, turn, ghost, true);
         }
     } else if (message->kind == MESSAGE_EXIT)
@@ -147,8 +151,8 @@ static void handle(struct turn *turn, void *state, const struct message *message
 static void destroy(void *state) {
     struct rogue *rogue = state;
     for (unsigned i = 0; i < rogue->count; i++)
-        task_free(rogue->tasks[i]);
-    task_free(rogue->ghost);
+        task_free(rogue->tasks[i].task);
+    task_free(rogue->ghost.task);
     message_free(&rogue->late);
     memory_free(&rogue->world->account, rogue);
 }

@@ -71,14 +71,16 @@ static void start_agents(struct sim_world *world) {
     struct fault fault = {0};
     for (unsigned i = 0; i < world->agent_count; i++) {
         struct agent_spec *spec = &world->specs[i];
+        unsigned batch_max = 1 + (unsigned)random_below(random, 3),
+                 window = batch_max + (unsigned)random_below(random, 3);
         *spec = (struct agent_spec){.name = agent_names[i],
                                     .kind = AGENT_COMMAND,
                                     .argv = program,
                                     .capability_names = &world->capabilities,
                                     .instances = 1 + (unsigned)random_below(random, 3),
-                                    .window = 1 + (unsigned)random_below(random, 3),
-                                    .batch_max = 1 + (unsigned)random_below(random, 3),
-                                    .queue_len_max = (unsigned)random_below(random, 8),
+                                    .window = window,
+                                    .batch_max = batch_max,
+                                    .queue_len_max = window + (unsigned)random_below(random, 8),
                                     .start_timeout_ns = SECOND,
                                     .timeout_ns = 300 * MS,
                                     .stop_grace_ns = 50 * MS,
@@ -160,8 +162,13 @@ static void judge(struct sim_world *world) {
                         snprintf(first, sizeof first, "%u/%u/%u%s", o + 1, t, a + 1,
                                  at->at_child ? " (at a child)" : "");
                 }
-        sim_violation(world, "stuck (%s): %u tasks never ended, first %s", error_name(world->run_error), open,
-                      first);
+        const struct coordinator_statistics *counts = &world->statistics[0];
+        sim_violation(world,
+                      "stuck (%s): %u tasks never ended, first %s; the first coordinator: %llu wait, %llu at "
+                      "agents, %u agents, %llu slots busy of %llu",
+                      error_name(world->run_error), open, first, (unsigned long long)counts->waiting,
+                      (unsigned long long)counts->at_agents, (unsigned)counts->agents,
+                      (unsigned long long)counts->slots_busy, (unsigned long long)counts->slots);
     }
     for (unsigned i = 0; i < world->coordinator_count; i++) {
         const struct coordinator_statistics *counts = &world->statistics[i];
@@ -217,6 +224,7 @@ void sim_world_live(struct sim_world *world, uint64_t seed) {
     for (unsigned i = 0; i < world->agent_count; i++)
         agents_free(world->agents[i]);
     registry_free(world->registry);
+    sim_children_forget(world);
     judge(world);
     memory_free(&world->account, world->owners);
     world->owners = NULL;

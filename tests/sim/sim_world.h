@@ -18,6 +18,7 @@
 #define SIM_COORDINATORS 2
 
 struct sim_world;
+struct sim_pending;
 
 struct sim_attempt { /* of one task: what the owner knows */
     bool submitted, at_child, at_rogue;
@@ -30,6 +31,7 @@ struct sim_owner {
     struct sim_world *world;
     actor_ref actor, coordinator;
     uint64_t run;
+    char run_name[16];
     struct random_stream random;
     unsigned batches_left, trials, submitted, ended;
     unsigned asked, answered, ask_failed;
@@ -47,7 +49,7 @@ struct sim_world {
     struct resource_names resource_names;
     struct resources totals;
     unsigned coordinator_count, owner_count, agent_count;
-    bool rogue;
+    bool rogue, settling /* every task has ended */;
     actor_ref coordinators[SIM_COORDINATORS];
     struct coordinator_options options[SIM_COORDINATORS];
     struct coordinator_statistics statistics[SIM_COORDINATORS];
@@ -60,6 +62,7 @@ struct sim_world {
     /* counted resources with children of coordinator 0's tasks, when there is only that one */
     struct resources in_use;
     uint64_t child_tasks;
+    struct sim_pending *pending; /* sim_children.c's */
     /* the outcome */
     enum troupe_error run_error;
     uint64_t signature, events, virtual_ns;
@@ -71,6 +74,7 @@ void sim_violation(struct sim_world *world, const char *format, ...) PRINTF_LIKE
 
 /* sim_children.c */
 void sim_children_install(struct sim_world *world);
+void sim_children_forget(struct sim_world *world); /* what they would still have said */
 /* sim_rogue.c */
 void sim_rogue_start(struct sim_world *world, unsigned index);
 /* sim_owner.c */
