@@ -399,8 +399,10 @@ static void describe_metrics(const struct once_run *run, struct task_result *res
                      metric->name, metric->value);
         else
             snprintf(result->message, sizeof result->message,
-                     "%s printed no '%s'; expected a line such as %s=0.93 or {\"%s\": 0.93}",
-                     run->worker->command[0], metric->name, metric->name, metric->name);
+                     "%.80s printed no '%s'; expected a line such as %s=0.93 or {\"%s\": 0.93}%s%.120s",
+                     run->worker->command[0], metric->name, metric->name, metric->name,
+                     run->output.last_line[0] ? "; the last line: " : "; it printed nothing",
+                     run->output.last_line);
         return;
     }
 }

@@ -221,6 +221,8 @@ const char *text_nearest(const char *word, const char *const *candidates, size_t
             continue;
         unsigned distance = edit_distance(word, length, candidates[i], candidate_length);
         size_t prefix = common_prefix(word, candidates[i]);
+        if (distance >= (length > candidate_length ? length : candidate_length))
+            continue; /* nothing in common: 'a' is not meant by 'c' */
         /* Of equally near words the one that begins alike: slips are rarer in the first letters. */
         if (distance < best_distance ||
             (distance == best_distance && (best == NULL || prefix > best_prefix))) {

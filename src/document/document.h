@@ -33,6 +33,8 @@ struct document_limits {
     size_t nodes_max; /* 0: 1,000,000 */
     size_t depth_max; /* 0: 64; at most DOCUMENT_DEPTH_MAX; lists and maps within each other, the root
                          included */
+    bool
+        unplaced; /* a program made the text: no line and column would help a person, the source says it all */
 };
 #define DOCUMENT_DEPTH_MAX 100
 

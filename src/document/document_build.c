@@ -28,6 +28,8 @@ enum troupe_error builder_fail(struct builder *builder, enum troupe_error error,
         return builder->error;
     char where[256];
     va_list args;
+    if (builder->limits.unplaced)
+        position = (struct position){0};
     va_start(args, format);
     builder->error = fault_setv(builder->fault, error,
                                 position_text(builder->source, position, where, sizeof(where)), format, args);
@@ -48,6 +50,7 @@ enum troupe_error builder_begin(struct builder *builder, const char *source,
     static const struct document_limits none = {0};
     limits = limits == NULL ? &none : limits;
     builder->document = NULL;
+    builder->limits.unplaced = limits->unplaced;
     builder->limits.bytes_max = or_default(limits->bytes_max, (size_t)16 << 20);
     builder->limits.nodes_max = or_default(limits->nodes_max, 1000000);
     builder->limits.depth_max = or_default(limits->depth_max, 64);
@@ -139,6 +142,8 @@ static struct node *node_add(struct builder *builder, struct position position, 
         if (pending_push(builder, node) != TROUPE_OK)
             return NULL;
     }
+    if (builder->limits.unplaced)
+        position = (struct position){0};
     node->line = position.line;
     node->column = position.column;
     return node;
@@ -258,6 +263,9 @@ enum troupe_error builder_close(struct builder *builder) {
     const struct node *earlier, *twice = duplicate_key(node, &earlier);
     if (twice == NULL)
         return TROUPE_OK;
+    if (builder->limits.unplaced)
+        return builder_fail(builder, TROUPE_SYNTAX, (struct position){0},
+                            "the key '%.80s' stands twice in a map", twice->key);
     return builder_fail(builder, TROUPE_SYNTAX, (struct position){twice->line, twice->column},
                         "the key '%.80s' stands twice in this map, first on line %u", twice->key,
                         earlier->line);

@@ -85,8 +85,8 @@ static enum troupe_error path_parse(struct change *change) {
 static struct position position_in(struct change *change, const struct node *node) {
     change->builder.source =
         node->source == change->value_source ? "--set" : change->builder.document->source;
-    /* A value set earlier keeps its source. */
-    if (node->line == 0)
+    /* A value set earlier keeps its source; it is not the old document's memory. */
+    if (node->line == 0 && strcmp(node->source, "--set") == 0)
         change->builder.source = "--set";
     return node->source == change->value_source ? (struct position){0}
                                                 : (struct position){node->line, node->column};

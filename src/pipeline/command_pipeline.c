@@ -14,6 +14,11 @@ static enum troupe_error write_space(const struct pipeline_command *command, str
             return fault_set(fault, TROUPE_USAGE, "--var",
                              "expected NAME=KIND(...), such as 'lr=log(1e-4,1e-1)', found '%s'",
                              command->vars[i]);
+        size_t length = (size_t)(equals - command->vars[i]) + 1;
+        for (size_t k = 0; k < i; k++)
+            if (strncmp(command->vars[k], command->vars[i], length) == 0)
+                return fault_set(fault, TROUPE_USAGE, "--var", "'%.*s' is given twice", (int)length - 1,
+                                 command->vars[i]);
         struct buffer name;
         buffer_init(&name, account, 4096);
         buffer_append(&name, command->vars[i], (size_t)(equals - command->vars[i]));
@@ -111,6 +116,9 @@ enum troupe_error pipeline_from_command(struct env *env, struct account *account
     if (command->metric == NULL)
         return fault_set(fault, TROUPE_USAGE, "--metric",
                          "is missing: the name of the number that the command prints, such as val_acc");
+    if (command->metric[0] == '\0' || strlen(command->metric) > METRIC_NAME_MAX)
+        return fault_set(fault, TROUPE_USAGE, "--metric", "the name has %zu bytes; expected 1 to %d",
+                         strlen(command->metric), METRIC_NAME_MAX);
     if (command->var_count == 0)
         return fault_set(fault, TROUPE_USAGE, "--var",
                          "is missing: at least one variable to choose, such as --var 'lr=log(1e-4,1e-1)'");
@@ -138,8 +146,8 @@ enum troupe_error pipeline_from_command(struct env *env, struct account *account
             fault_set(fault, error, "command line", "longer than 1 MiB, or out of memory");
     }
     if (error == TROUPE_OK)
-        error = pipeline_parse(env, account, buffer_string(&text), text.length, "command line", ".", sets,
-                               set_count, ret_pipeline, fault);
+        error = pipeline_parse(env, account, buffer_string(&text), text.length, PIPELINE_COMMAND_LINE, ".",
+                               sets, set_count, ret_pipeline, fault);
     buffer_free(&text);
     return error;
 }

@@ -14,11 +14,9 @@ enum troupe_error definition_words(struct pipeline *pipeline, const struct node 
                                    const char *const **ret_words, unsigned *ret_count, struct fault *fault) {
     if (list == NULL)
         return TROUPE_OK;
-    char found[96];
     if (node_kind(list) != DOCUMENT_LIST || node_count(list) == 0)
         return node_fault(list, fault, TROUPE_INVALID,
-                          "expected a list of %s with at least one entry, found %s", what,
-                          node_found(list, found));
+                          "expected a list of %s with at least one entry, found %s", what, FOUND(list));
     size_t count = node_count(list);
     const char **words = ARENA_ARRAY(&pipeline->arena, const char *, count + 1);
     if (words == NULL)
@@ -27,8 +25,7 @@ enum troupe_error definition_words(struct pipeline *pipeline, const struct node 
         const struct node *word = node_at(list, i);
         words[i] = node_text(word);
         if (words[i] == NULL || node_kind(word) == DOCUMENT_NULL)
-            return node_fault(word, fault, TROUPE_INVALID, "expected a text, found %s",
-                              node_found(word, found));
+            return node_fault(word, fault, TROUPE_INVALID, "expected a text, found %s", FOUND(word));
         if (node_kind(word) == DOCUMENT_STRING && strlen(words[i]) != node_string_length(word))
             return node_fault(word, fault, TROUPE_INVALID, "expected a text without NUL characters");
     }
@@ -67,7 +64,7 @@ enum troupe_error definition_resources(struct pipeline *pipeline, const struct n
         return TROUPE_OK;
     if (node_kind(map) != DOCUMENT_MAP)
         return node_fault(map, fault, TROUPE_INVALID, "expected a map of resource names to amounts, found %s",
-                          node_kind_name(map));
+                          FOUND(map));
     for (size_t i = 0; i < node_count(map); i++) {
         const struct node *amount = node_at(map, i);
         enum troupe_error error = definition_name(map, i, "a resource", fault);
@@ -85,6 +82,27 @@ enum troupe_error definition_resources(struct pipeline *pipeline, const struct n
         ret->amount[index] = value;
     }
     return TROUPE_OK;
+}
+
+/* An agent that only looks for metrics by name cannot report another one: told before the first trial. */
+static enum troupe_error check_reported(struct pipeline *pipeline, const struct node *section, unsigned stage,
+                                        const char *metric, struct fault *fault) {
+    const struct pipeline_agent *deaf = NULL;
+    for (unsigned i = 0; i < pipeline->agent_count; i++) {
+        const struct pipeline_agent *agent = &pipeline->agents[i];
+        if (!capability_set_has(&agent->capabilities, pipeline->stages[stage].capability))
+            continue;
+        if (agent->kind != PIPELINE_AGENT_ONCE)
+            return TROUPE_OK;
+        for (const char *const *known = agent->metrics; *known != NULL; known++)
+            if (strcmp(*known, metric) == 0)
+                return TROUPE_OK;
+        deaf = agent;
+    }
+    return node_fault(
+        node_get(section, "metric") != NULL ? node_get(section, "metric") : section, fault, TROUPE_INVALID,
+        "stage '%s' can never report '%s': agent '%s' looks only for the names in its `metrics:`",
+        pipeline->stages[stage].name, metric, deaf->name);
 }
 
 static enum troupe_error read_metric(struct pipeline *pipeline, const struct node *section,
@@ -115,7 +133,7 @@ static enum troupe_error read_metric(struct pipeline *pipeline, const struct nod
                           nearest ? "'?" : "");
     }
     *ret_stage = (unsigned)found;
-    return TROUPE_OK;
+    return check_reported(pipeline, section, *ret_stage, *ret_metric, fault);
 }
 
 static enum troupe_error read_objective(struct pipeline *pipeline, const struct node *root,
@@ -200,8 +218,7 @@ static enum troupe_error read_optimizer(struct pipeline *pipeline, const struct 
     if (optimizer != NULL) {
         if (node_kind(optimizer) != DOCUMENT_MAP)
             return node_fault(optimizer, fault, TROUPE_INVALID,
-                              "expected `optimizer: {sampler: auto, seed: 1}`, found %s",
-                              node_kind_name(optimizer));
+                              "expected `optimizer: {sampler: auto, seed: 1}`, found %s", FOUND(optimizer));
         enum troupe_error error = node_check_keys(optimizer, keys, ARRAY_COUNT(keys), fault);
         if (error == TROUPE_OK)
             error = node_read_string(node_get(optimizer, "sampler"), &sampler, fault);
@@ -235,7 +252,7 @@ static enum troupe_error read_all(struct pipeline *pipeline, struct fault *fault
         return node_fault(
             root, fault, TROUPE_INVALID,
             "expected a pipeline: a map with name, space, agents, stages, objective and budget, found %s",
-            node_kind_name(root));
+            FOUND(root));
     enum troupe_error error = node_check_keys(root, keys, ARRAY_COUNT(keys), fault);
     pipeline->name = "pipeline";
     if (error == TROUPE_OK)
@@ -243,7 +260,7 @@ static enum troupe_error read_all(struct pipeline *pipeline, struct fault *fault
     if (error == TROUPE_OK && node_get(root, "data") != NULL &&
         node_kind(node_get(root, "data")) != DOCUMENT_MAP)
         error = node_fault(node_get(root, "data"), fault, TROUPE_INVALID, "expected a map, found %s",
-                           node_kind_name(node_get(root, "data")));
+                           FOUND(node_get(root, "data")));
     if (error == TROUPE_OK && node_get(root, "space") == NULL)
         error = node_fault(root, fault, TROUPE_INVALID, "`space:` is missing: the variables to choose from");
     if (error == TROUPE_OK)
@@ -271,7 +288,12 @@ static enum troupe_error read_all(struct pipeline *pipeline, struct fault *fault
     struct configuration *probe = ARENA_NEW(&pipeline->arena, struct configuration);
     if (probe == NULL)
         return fault_set(fault, TROUPE_NOMEM, pipeline->source, "out of memory");
-    return space_draw(pipeline->space, &random, 0, probe, fault);
+    struct fault why = {0};
+    error = space_draw(pipeline->space, &random, 0, probe, &why);
+    const struct node *constraints = node_get(root, "constraints");
+    return error == TROUPE_OK ? error
+                              : node_fault(constraints != NULL ? constraints : node_get(root, "space"), fault,
+                                           error, "%s", why.text);
 }
 
 static enum troupe_error apply_sets(struct pipeline *pipeline, const char *const *sets, size_t count,
@@ -303,6 +325,7 @@ enum troupe_error pipeline_parse(struct env *env, struct account *account, const
     pipeline->account = account;
     arena_init(&pipeline->arena, account);
     char absolute[4096];
+    struct document_limits limits = {.unplaced = strcmp(source, PIPELINE_COMMAND_LINE) == 0};
     enum troupe_error error = env_absolute(env, directory, absolute, sizeof absolute);
     if (error != TROUPE_OK)
         fault_set(fault, error, directory, "cannot find this directory");
@@ -312,7 +335,7 @@ enum troupe_error pipeline_parse(struct env *env, struct account *account, const
     if (error == TROUPE_OK && (pipeline->source == NULL || pipeline->directory == NULL))
         error = fault_set(fault, TROUPE_NOMEM, source, "out of memory reading the pipeline");
     if (error == TROUPE_OK)
-        error = document_parse_yaml(text, length, source, NULL, &pipeline->document, fault);
+        error = document_parse_yaml(text, length, source, &limits, &pipeline->document, fault);
     if (error == TROUPE_OK)
         error = apply_sets(pipeline, sets, set_count, fault);
     if (error == TROUPE_OK)

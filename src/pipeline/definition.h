@@ -11,6 +11,9 @@ MUST_CHECK enum troupe_error definition_stages(struct pipeline *pipeline, const 
 /* Order, cycles, what belongs to a trial, that every capability has an agent and every resource fits. */
 MUST_CHECK enum troupe_error definition_graph(struct pipeline *pipeline, struct fault *fault);
 
+/* What a node is, for messages: "the string 'many'". */
+#define FOUND(node) node_found((node), (char[96]){0})
+
 /* Readers shared by the steps; a missing node leaves *ret as it is. */
 MUST_CHECK enum troupe_error definition_resources(struct pipeline *pipeline, const struct node *map,
                                                   struct resources *ret, struct fault *fault);

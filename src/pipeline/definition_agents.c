@@ -9,7 +9,7 @@ static enum troupe_error read_environment(struct pipeline *pipeline, const struc
         return TROUPE_OK;
     if (node_kind(map) != DOCUMENT_MAP)
         return node_fault(map, fault, TROUPE_INVALID, "expected a map of names to texts, found %s",
-                          node_kind_name(map));
+                          FOUND(map));
     const char **pairs = ARENA_ARRAY(&pipeline->arena, const char *, node_count(map) + 1);
     if (pairs == NULL)
         return fault_set(fault, TROUPE_NOMEM, pipeline->source, "out of memory");
@@ -17,7 +17,7 @@ static enum troupe_error read_environment(struct pipeline *pipeline, const struc
         const char *value = node_text(node_at(map, i));
         if (value == NULL)
             return node_fault(node_at(map, i), fault, TROUPE_INVALID, "expected a text, found %s",
-                              node_kind_name(node_at(map, i)));
+                              FOUND(node_at(map, i)));
         if (strchr(node_key_at(map, i), '=') != NULL || node_key_at(map, i)[0] == '\0')
             return node_fault(node_at(map, i), fault, TROUPE_INVALID,
                               "'%s' is no name of an environment variable", node_key_at(map, i));
@@ -114,8 +114,7 @@ static enum troupe_error read_options(struct pipeline *pipeline, const struct no
     if (options == NULL)
         return TROUPE_OK;
     if (node_kind(options) != DOCUMENT_MAP)
-        return node_fault(options, fault, TROUPE_INVALID, "expected a map, found %s",
-                          node_kind_name(options));
+        return node_fault(options, fault, TROUPE_INVALID, "expected a map, found %s", FOUND(options));
     struct buffer text;
     struct json json;
     buffer_init(&text, pipeline->account, 64 << 10);
@@ -138,7 +137,7 @@ static enum troupe_error read_agent(struct pipeline *pipeline, const struct node
     if (node_kind(node) != DOCUMENT_MAP)
         return node_fault(node, fault, TROUPE_INVALID,
                           "expected a map such as {command: [python3, worker.py], instances: 2}, found %s",
-                          node_kind_name(node));
+                          FOUND(node));
     int64_t instances = 1, batch_max = 1, window = 1, timeout = 0;
     enum troupe_error error = node_check_keys(node, keys, ARRAY_COUNT(keys), fault);
     if (error == TROUPE_OK)
@@ -172,7 +171,7 @@ enum troupe_error definition_agents(struct pipeline *pipeline, const struct node
                                     struct fault *fault) {
     if (agents == NULL || node_kind(agents) != DOCUMENT_MAP || node_count(agents) == 0)
         return node_fault(agents ? agents : document_root(pipeline->document), fault, TROUPE_INVALID,
-                          "expected `agents:`, a map of at least one agent");
+                          "expected `agents:`, a map of at least one agent, found %s", FOUND(agents));
     if (node_count(agents) > PIPELINE_AGENTS_MAX)
         return node_fault(agents, fault, TROUPE_LIMIT, "%zu agents, at most %d", node_count(agents),
                           PIPELINE_AGENTS_MAX);

@@ -10,8 +10,7 @@ static enum troupe_error read_uses(struct pipeline *pipeline, const struct node 
     if (list == NULL)
         return TROUPE_OK;
     if (node_kind(list) != DOCUMENT_LIST)
-        return node_fault(list, fault, TROUPE_INVALID, "expected a list of variables, found %s",
-                          node_kind_name(list));
+        return node_fault(list, fault, TROUPE_INVALID, "expected a list of variables, found %s", FOUND(list));
     for (size_t i = 0; i < node_count(list); i++) {
         const char *name = node_text(node_at(list, i));
         int index = name != NULL ? space_find(pipeline->space, name) : -1;
@@ -30,6 +29,22 @@ static enum troupe_error read_uses(struct pipeline *pipeline, const struct node 
     return TROUPE_OK;
 }
 
+static enum troupe_error no_capability(const struct pipeline *pipeline, const struct pipeline_stage *stage,
+                                       const char *capability, struct fault *fault) {
+    const struct capability_names *known = &pipeline->capabilities;
+    const struct node *node = node_get(stage->node, "capability");
+    const char *nearest = text_nearest(capability, known->names, known->count);
+    char names[400] = "";
+    size_t used = 0;
+    for (unsigned i = 0; i < known->count && used < sizeof names; i++)
+        used +=
+            (size_t)snprintf(names + used, sizeof names - used, "%s%s", i > 0 ? ", " : "", known->names[i]);
+    return node_fault(node != NULL ? node : stage->node, fault, TROUPE_NO_AGENT,
+                      "no agent has the capability '%s' that stage '%s' needs%s%s%s; the agents have: %s%s",
+                      capability, stage->name, nearest ? "; did you mean '" : "", nearest ? nearest : "",
+                      nearest ? "'?" : "", names, used < sizeof names ? "" : "...");
+}
+
 static enum troupe_error read_stage(struct pipeline *pipeline, const struct node *node,
                                     struct pipeline_stage *stage, struct fault *fault) {
     static const char *const keys[] = {"capability", "needs",   "uses",  "timeout",
@@ -37,7 +52,7 @@ static enum troupe_error read_stage(struct pipeline *pipeline, const struct node
     if (node_kind(node) != DOCUMENT_MAP)
         return node_fault(node, fault, TROUPE_INVALID,
                           "expected a map such as {capability: train, needs: [prepare]}, found %s",
-                          node_kind_name(node));
+                          FOUND(node));
     int64_t timeout = 0, retries = 2;
     const char *capability = stage->name;
     stage->cache = true;
@@ -66,14 +81,8 @@ static enum troupe_error read_stage(struct pipeline *pipeline, const struct node
     if (error != TROUPE_OK)
         return error;
     int bit = capability_find(&pipeline->capabilities, capability);
-    if (bit < 0) {
-        const char *nearest =
-            text_nearest(capability, pipeline->capabilities.names, pipeline->capabilities.count);
-        return node_fault(node_get(node, "capability") ? node_get(node, "capability") : node, fault,
-                          TROUPE_NO_AGENT, "no agent has the capability '%s' that stage '%s' needs%s%s%s",
-                          capability, stage->name, nearest ? "; did you mean '" : "", nearest ? nearest : "",
-                          nearest ? "'?" : "");
-    }
+    if (bit < 0)
+        return no_capability(pipeline, stage, capability, fault);
     stage->capability = (unsigned)bit;
     stage->timeout_ns = (uint64_t)timeout;
     stage->retries = (unsigned)retries;
@@ -86,8 +95,7 @@ static enum troupe_error read_needs(struct pipeline *pipeline, struct pipeline_s
     if (needs == NULL)
         return TROUPE_OK;
     if (node_kind(needs) != DOCUMENT_LIST)
-        return node_fault(needs, fault, TROUPE_INVALID, "expected a list of stages, found %s",
-                          node_kind_name(needs));
+        return node_fault(needs, fault, TROUPE_INVALID, "expected a list of stages, found %s", FOUND(needs));
     for (size_t i = 0; i < node_count(needs); i++) {
         const char *name = node_text(node_at(needs, i));
         int found = name != NULL ? pipeline_stage_find(pipeline, name) : -1;
@@ -110,7 +118,7 @@ enum troupe_error definition_stages(struct pipeline *pipeline, const struct node
                                     struct fault *fault) {
     if (stages == NULL || node_kind(stages) != DOCUMENT_MAP || node_count(stages) == 0)
         return node_fault(stages ? stages : document_root(pipeline->document), fault, TROUPE_INVALID,
-                          "expected `stages:`, a map of at least one stage");
+                          "expected `stages:`, a map of at least one stage, found %s", FOUND(stages));
     if (node_count(stages) > PIPELINE_STAGES_MAX)
         return node_fault(stages, fault, TROUPE_LIMIT, "%zu stages, at most %d", node_count(stages),
                           PIPELINE_STAGES_MAX);

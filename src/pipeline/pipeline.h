@@ -100,6 +100,7 @@ MUST_CHECK enum troupe_error pipeline_resolve(struct env *env, struct pipeline *
                                               const char *const *plugin_directories, struct fault *fault);
 int pipeline_stage_find(const struct pipeline *pipeline, const char *name); /* -1 */
 
+#define PIPELINE_COMMAND_LINE "command line" /* its source: messages about it have no line and column */
 /* `troupe run --var ... -- command`: the same definition, written as one. */
 struct pipeline_command {
     const char *const *vars; /* "lr=log(1e-4,1e-1)" */

@@ -93,11 +93,15 @@ static enum troupe_error resolve_command(struct env *env, struct pipeline *pipel
     const char *names[SPACE_VARIABLES_MAX];
     for (unsigned i = 0; i < space_count(pipeline->space); i++)
         names[i] = space_variable(pipeline->space, i)->name;
-    struct fault word = {0};
-    enum troupe_error error = once_check_command(agent->argv, names, space_count(pipeline->space), &word);
-    return error == TROUPE_OK
-               ? error
-               : node_fault(agent->node, fault, error, "agent '%s': %s", agent->name, word.text);
+    const struct node *words = node_get(agent->node, "once");
+    for (size_t i = 0; i < node_count(words); i++) {
+        const char *word[] = {agent->argv[i], NULL};
+        struct fault why = {0};
+        enum troupe_error error = once_check_command(word, names, space_count(pipeline->space), &why);
+        if (error != TROUPE_OK)
+            return node_fault(node_at(words, i), fault, error, "%s", why.text);
+    }
+    return TROUPE_OK;
 }
 
 /* The data section as JSON; texts that name a file beside the pipeline become absolute, and the file is
