@@ -204,6 +204,23 @@ static bool run_tests(struct run *run, struct turn *turn) {
     return run->in_flight > 0;
 }
 
+/* A search that is over without one value of the objective has failed, whatever ended it; a stopped one may still
+ * be resumed. */
+static void check_objective(struct run *run) {
+    if (run->has_best || run->error != TROUPE_OK || run->state == RUN_STOPPED)
+        return;
+    run->state = RUN_FAILED;
+    if (run->failed > 0)
+        run->error = fault_set(
+            run->fault, TROUPE_NO_OBJECTIVE, run->id, "none of %u trials reported '%s'; the last: %s",
+            run->failed, run->pipeline->objective_metric,
+            run->last_failure[0] != '\0' ? run->last_failure : "before the run was resumed");
+    else
+        run->error =
+            fault_set(run->fault, TROUPE_DEADLINE, run->id,
+                      "no trial ended before the deadline; go on with --resume %s and a later one", run->id);
+}
+
 static void write_summary(struct run *run, struct turn *turn) {
     run->end_ns = env_now(run->env);
     if (run->last_trial_ns < turn->now_ns && run->told > 0)
@@ -215,7 +232,8 @@ static void write_summary(struct run *run, struct turn *turn) {
     struct store_row row = {.kind = STORE_RUN_STATE,
                             .a = run->state,
                             .real = (double)(run->elapsed_before_ns + run->end_ns - run->start_ns) / 1e9};
-    if (run->error != TROUPE_OK && run->error != TROUPE_NO_OBJECTIVE && run->error != TROUPE_NO_AGENT) {
+    if (run->error != TROUPE_OK && run->error != TROUPE_NO_OBJECTIVE && run->error != TROUPE_NO_AGENT &&
+        run->error != TROUPE_DEADLINE) {
         runtime_stop(run->runtime); /* nothing more can be promised to the disk */
         return;
     }
@@ -239,6 +257,7 @@ void run_continue(struct run *run, struct turn *turn) {
     run->testing = true;
     if (run_tests(run, turn) || run->finishing)
         return;
+    check_objective(run);
     run->finishing = true;
     write_summary(run, turn);
 }

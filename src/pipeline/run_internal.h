@@ -143,6 +143,7 @@ struct run {
     bool has_test_baseline, has_test_best;
 
     unsigned told, ok, failed, cancelled, restarts, resumed_pending;
+    char last_failure[400]; /* of the trial that failed last */
     bool has_best;
     unsigned best_trial;
     double best_objective, baseline_objective;

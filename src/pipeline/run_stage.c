@@ -348,8 +348,8 @@ static void stage_failed(struct run *run, struct turn *turn, struct trial *trial
     }
     if (answer != NULL && answer->retryable && at->failures < definition->retries) {
         at->failures++;
-        run_line(run, turn, trial->number, "trial %u, %s (attempt %u of %u)", trial->number, text,
-                 at->failures + 1, definition->retries + 1);
+        run_line(run, turn, trial->number, "%s; attempt %u of %u", text, at->failures + 1,
+                 definition->retries + 1);
         stage_submit(run, turn, trial, stage);
         return;
     }

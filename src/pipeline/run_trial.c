@@ -229,6 +229,7 @@ void trial_fail(struct run *run, struct turn *turn, struct trial *trial, enum tr
         return;
     }
     run->failed++;
+    snprintf(run->last_failure, sizeof run->last_failure, "%s", message);
     struct fault fault = {0};
     if (study_tell_failed(run->study, trial->number, &fault) != TROUPE_OK) {
         run_fail(run, turn, fault.error, "trial %u: %s", trial->number, fault.text);
