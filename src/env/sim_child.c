@@ -173,11 +173,11 @@ static void action_event(struct sim_env *sim, struct sim_event *event) {
     }
 }
 
-static void action_add(struct sim_child *child, struct sim_action action, const char *bytes) {
-    struct sim_action *made = sim_take(child->sim, sizeof *made + action.length);
-    *made = action;
-    if (bytes && action.length)
-        memcpy(made->bytes, bytes, action.length);
+static void action_add(struct sim_child *child, const struct sim_action *action, const char *bytes) {
+    struct sim_action *made = sim_take(child->sim, sizeof *made + action->length);
+    *made = *action;
+    if (bytes != NULL)
+        memcpy(made->bytes, bytes, action->length);
     actions_add(&child->actions, made);
     action_next(child);
 }
@@ -186,14 +186,14 @@ void env_sim_child_emit(struct env_child *base, uint64_t blocked_ns, uint64_t cp
                         size_t length) {
     struct sim_child *child = child_of(base);
     if (!child->ended)
-        action_add(child, (struct sim_action){.blocked_ns = blocked_ns, .cpu_ns = cpu_ns, .length = length},
+        action_add(child, &(struct sim_action){.blocked_ns = blocked_ns, .cpu_ns = cpu_ns, .length = length},
                    bytes);
 }
 
 void env_sim_child_exit(struct env_child *base, uint64_t blocked_ns, int status) {
     struct sim_child *child = child_of(base);
     if (!child->ended)
-        action_add(child, (struct sim_action){.blocked_ns = blocked_ns, .exit = true, .status = status},
+        action_add(child, &(struct sim_action){.blocked_ns = blocked_ns, .exit = true, .status = status},
                    NULL);
 }
 

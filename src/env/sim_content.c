@@ -62,7 +62,7 @@ static struct sim_write *write_pop(struct sim_inode *file) {
     return write;
 }
 
-static void write_add(struct sim_inode *file, struct sim_write write, const void *bytes) {
+static void write_add(struct sim_inode *file, const struct sim_write *write, const void *bytes) {
     if (!file->writes)
         file->writes_last = &file->writes;
     if (file->writes_count == SIM_UNSETTLED_MAX) { /* a kernel writes back in time, too */
@@ -70,11 +70,11 @@ static void write_add(struct sim_inode *file, struct sim_write write, const void
         write_apply(file, oldest);
         memory_free(file->disk->account, oldest);
     }
-    struct sim_write *made = sim_disk_take(file->disk, sizeof *made + write.length);
-    *made = write;
+    struct sim_write *made = sim_disk_take(file->disk, sizeof *made + write->length);
+    *made = *write;
     made->next = NULL;
-    if (bytes && write.length)
-        memcpy(made->bytes, bytes, write.length);
+    if (bytes != NULL)
+        memcpy(made->bytes, bytes, write->length);
     *file->writes_last = made;
     file->writes_last = &made->next;
     file->writes_count++;
@@ -86,14 +86,14 @@ void sim_content_write(struct sim_inode *file, uint64_t offset, const void *byte
     uint64_t before = file->shown.length;
     content_put(file->disk, &file->shown, offset, bytes, length);
     file->disk->bytes_shown += file->shown.length - before;
-    write_add(file, (struct sim_write){.offset = offset, .length = length}, bytes);
+    write_add(file, &(struct sim_write){.offset = offset, .length = length}, bytes);
 }
 
 void sim_content_truncate(struct sim_inode *file, uint64_t length) {
     file->disk->bytes_shown -= file->shown.length;
     content_cut(file->disk, &file->shown, length);
     file->disk->bytes_shown += length;
-    write_add(file, (struct sim_write){.truncates = true, .offset = length}, NULL);
+    write_add(file, &(struct sim_write){.truncates = true, .offset = length}, NULL);
 }
 
 void sim_content_settle(struct sim_inode *file) {

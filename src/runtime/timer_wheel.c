@@ -69,7 +69,10 @@ void wheel_remove(struct timer_wheel *wheel, struct wheel_entry *entry) {
     if (wheel->slots[level][slot] == NULL) {
         wheel->occupied[level] &= ~(UINT64_C(1) << slot);
     }
-    if (entry->deadline_ns <= wheel->next_ns) {
+    if (wheel->count == 0) { /* nothing to wake up for: not even to find that out */
+        wheel->next_ns = UINT64_MAX;
+        wheel->next_exact = true;
+    } else if (entry->deadline_ns <= wheel->next_ns) {
         wheel->next_exact = false; /* still a lower bound; searched again when the owner wants to sleep */
     }
 }

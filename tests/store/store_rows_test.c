@@ -35,7 +35,7 @@ static int place_setup(void **state) {
 static int place_teardown(void **state) {
     struct place *place = *state;
     store_close(place->store);
-    char root[256];
+    char root[sizeof place->directory + 8];
     snprintf(root, sizeof root, "%s/../..", place->directory);
     assert_int_equal(env_remove_tree(place->env, root), TROUPE_OK);
     env_destroy(place->env);
