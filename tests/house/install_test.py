@@ -1,0 +1,40 @@
+#!/usr/bin/env python3
+"""What `./dev install` puts in place is enough: an installed program finds its plugins and tells of its examples."""
+import os
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+BUILD = os.environ.get("TROUPE_BUILD_ROOT", "")
+WANTED = ["bin/troupe", "include/troupe_plugin.h", "share/man/man1/troupe.1", "share/doc/troupe/LICENSE",
+          "share/doc/troupe/pipeline.md", "share/doc/troupe/worker-protocol.schema.json",
+          "share/troupe/sdk/python/troupe_worker.py", "share/troupe/examples/digits/digits.csv",
+          "share/troupe/examples/minimal/worker.sh"]
+
+
+class Install(unittest.TestCase):
+    def test_an_installed_program_works(self):
+        if not shutil.which("meson") or not os.path.exists(os.path.join(BUILD, "troupe")):
+            self.skipTest("there is no meson, or no build")
+        place = tempfile.mkdtemp(prefix="troupe-install-")
+        self.addCleanup(shutil.rmtree, place)
+        subprocess.run(["meson", "install", "-C", BUILD, "--no-rebuild", "--quiet", "--destdir", place], check=True,
+                       stdout=subprocess.DEVNULL)
+        files = {os.path.relpath(os.path.join(directory, name), place)
+                 for directory, _, names in os.walk(place) for name in names}
+        prefix = next(name for name in files if name.endswith("bin/troupe"))[:-len("bin/troupe")]
+        for name in WANTED:
+            self.assertIn(prefix + name, files)
+        plugins = [os.path.dirname(name) for name in files if name.endswith("libdigits.so")]
+        if not plugins:
+            self.skipTest("the digits plugin is not built")
+        program = os.path.join(place, prefix, "bin/troupe")
+        pipeline = os.path.join(place, prefix, "share/troupe/examples/digits/pipeline.yaml")
+        environment = dict(os.environ, TROUPE_PLUGIN_PATH=os.path.join(place, plugins[0]))
+        subprocess.run([program, "validate", pipeline], check=True, env=environment, cwd=place,
+                       stdout=subprocess.DEVNULL)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=1)
