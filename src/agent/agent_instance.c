@@ -83,8 +83,11 @@ static void instance_end(struct instance *instance, struct turn *turn) {
 }
 
 static void settle(struct instance *instance, struct turn *turn) {
-    if (instance->state == INSTANCE_STOPPED)
+    if (instance->state == INSTANCE_STOPPED) { /* its child ended in this very turn, or EXIT came before */
+        if (COUNTED(instance, ended_ns) == 0)
+            instance_end(instance, turn);
         return;
+    }
     queue_expire(instance, turn->now_ns);
     if (instance->has_child) {
         child_due(instance, turn->now_ns);

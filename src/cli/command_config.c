@@ -5,7 +5,7 @@ struct config_values {
     bool json;
 };
 static const struct option_row rows[] = {
-    {"json", 0, OPTION_IS_FLAG, offsetof(struct config_values, json), NULL, "one JSON object", 0, 0},
+    {OPTION_FLAG(struct config_values, json, "json", 0, "one JSON object")},
 };
 static const struct option_table options = {
     .rows = rows, .count = ARRAY_COUNT(rows), .process_options = true};

@@ -11,9 +11,8 @@ struct runs_values {
     bool json;
 };
 static const struct option_row rows[] = {
-    {"runs", 0, OPTION_IS_TEXT, offsetof(struct runs_values, runs), "DIR",
-     "where runs are kept (default: runs)", 0, 0},
-    {"json", 0, OPTION_IS_FLAG, offsetof(struct runs_values, json), NULL, "one JSON object", 0, 0},
+    {OPTION_TEXT(struct runs_values, runs, "runs", 0, "DIR", "where runs are kept (default: runs)")},
+    {OPTION_FLAG(struct runs_values, json, "json", 0, "one JSON object")},
 };
 static const struct option_table options = {.rows = rows, .count = ARRAY_COUNT(rows)};
 const struct command_page page_runs = {&options,

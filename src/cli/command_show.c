@@ -18,11 +18,9 @@ struct show_values {
     bool json, all;
 };
 static const struct option_row rows[] = {
-    {"all", 'a', OPTION_IS_FLAG, offsetof(struct show_values, all), NULL, "every trial, not only the best 60",
-     0, 0},
-    {"json", 0, OPTION_IS_FLAG, offsetof(struct show_values, json), NULL, "one JSON object", 0, 0},
-    {"runs", 0, OPTION_IS_TEXT, offsetof(struct show_values, runs), "DIR",
-     "where runs are kept (default: runs)", 0, 0},
+    {OPTION_FLAG(struct show_values, all, "all", 'a', "every trial, not only the best 60")},
+    {OPTION_FLAG(struct show_values, json, "json", 0, "one JSON object")},
+    {OPTION_TEXT(struct show_values, runs, "runs", 0, "DIR", "where runs are kept (default: runs)")},
 };
 static const struct option_table options = {
     .rows = rows, .count = ARRAY_COUNT(rows), .words_max = 1, .words_name = "one run"};

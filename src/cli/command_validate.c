@@ -11,12 +11,10 @@ struct validate_values {
     bool json, quiet;
 };
 static const struct option_row rows[] = {
-    {"set", 0, OPTION_IS_LIST, offsetof(struct validate_values, sets), "PATH=VALUE",
-     "override one value of the file; repeatable", 0, 0},
-    {"json", 0, OPTION_IS_FLAG, offsetof(struct validate_values, json), NULL,
-     "one JSON object: what the pipeline is", 0, 0},
-    {"quiet", 'q', OPTION_IS_FLAG, offsetof(struct validate_values, quiet), NULL,
-     "only the exit status, and what is wrong", 0, 0},
+    {OPTION_LIST(struct validate_values, sets, "set", 0, "PATH=VALUE",
+                 "override one value of the file, repeatable")},
+    {OPTION_FLAG(struct validate_values, json, "json", 0, "one JSON object: what the pipeline is")},
+    {OPTION_FLAG(struct validate_values, quiet, "quiet", 'q', "only the exit status, and what is wrong")},
 };
 static const struct option_table options = {.rows = rows,
                                             .count = ARRAY_COUNT(rows),
@@ -128,6 +126,8 @@ enum troupe_error command_validate(struct session *session, int argc, const char
     const char *const *directories = plugin_directories(session);
     error = directories == NULL ? fault_set(fault, TROUPE_NOMEM, "validate", "out of memory")
                                 : pipeline_resolve(session->env, pipeline, directories, fault);
+    if (error == TROUPE_OK)
+        error = pipeline_options(session, pipeline, fault);
     struct buffer text;
     buffer_init(&text, session->account, 16 << 20);
     if (error == TROUPE_OK && values.json)

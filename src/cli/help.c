@@ -38,11 +38,7 @@ void help_write_command(const struct command *command, struct buffer *out) {
                   command->name, command->arguments[0] != '\0' ? " " : "", command->arguments);
     if (command->page->text != NULL)
         buffer_format(out, "\n%s", command->page->text);
-    buffer_text(out, "\noptions:\n");
     option_table_write_help(command->page->options, out);
-    if (command->page->options->process_options)
-        buffer_text(out, "  Options of the process work here too, such as --workers 4; `troupe config` lists "
-                         "them.\n");
     if (command->page->examples != NULL)
         buffer_format(out, "\nexamples:\n%s", command->page->examples);
 }
@@ -51,7 +47,7 @@ struct help_values {
     bool all;
 };
 static const struct option_row help_rows[] = {
-    {"all", 'a', OPTION_IS_FLAG, offsetof(struct help_values, all), NULL, "every command", 0, 0},
+    {OPTION_FLAG(struct help_values, all, "all", 'a', "every command")},
 };
 static const struct option_table help_options = {
     .rows = help_rows, .count = ARRAY_COUNT(help_rows), .words_max = 1, .words_name = "one command"};

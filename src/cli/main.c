@@ -3,7 +3,6 @@
  * The programs that children run (worker-exec, ...) are called before anything is set up: they own their
  * process. Threads: the main thread, which becomes worker 0 of a run. Memory: one account, one arena. */
 #include <errno.h>
-#include <locale.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -80,6 +79,10 @@ int main(int argc, char **argv, char **environment) {
                          &fault);
         if (error != TROUPE_OK && fault.text[0] != '\0')
             fault_print(argv[1], &fault, error);
+    }
+    if ((fflush(stdout) != 0 || ferror(stdout)) && error == TROUPE_OK && errno != EPIPE) {
+        fprintf(stderr, "troupe: standard output: %s\n", strerror(errno));
+        error = TROUPE_IO;
     }
     arena_free(&session.arena);
     env_destroy(session.env);

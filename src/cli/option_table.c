@@ -199,25 +199,49 @@ enum troupe_error option_table_parse(const struct option_table *table, int argc,
     return error;
 }
 
-static void write_option(struct buffer *out, char letter, const char *name, const char *value,
-                         const char *help) {
-    char left[64];
-    char short_form[8] = "    ";
-    if (letter != 0)
-        snprintf(short_form, sizeof short_form, "-%c, ", letter);
-    snprintf(left, sizeof left, "  %s--%s%s%s", short_form, name, value != NULL ? " " : "",
-             value != NULL ? value : "");
-    if (strlen(left) > 32)
-        buffer_format(out, "%s\n%-33s%s\n", left, "", help);
+/* The phrase in its column, broken at blanks. */
+static void write_phrase(struct buffer *out, const char *text) {
+    enum { COLUMN = 29, WIDTH = 80 };
+    size_t at = COLUMN;
+    while (*text != '\0') {
+        size_t length = strcspn(text, " ");
+        if (at > COLUMN && at + 1 + length > WIDTH) {
+            buffer_format(out, "\n%*s", COLUMN, "");
+            at = COLUMN;
+        }
+        buffer_format(out, "%s%.*s", at > COLUMN ? " " : "", (int)length, text);
+        at += (at > COLUMN) + length;
+        text += length + (text[length] == ' ');
+    }
+    buffer_text(out, "\n");
+}
+
+static void write_option(struct buffer *out, const struct option_row *row) {
+    char left[64], letter[8] = "    ";
+    if (row->letter != 0)
+        snprintf(letter, sizeof letter, "-%c, ", row->letter);
+    snprintf(left, sizeof left, "  %s--%s%s%s", letter, row->name, row->value != NULL ? " " : "",
+             row->value != NULL ? row->value : "");
+    if (strlen(left) > 27)
+        buffer_format(out, "%s\n%29s", left, "");
     else
-        buffer_format(out, "%-33s%s\n", left, help);
+        buffer_format(out, "%-29s", left);
+    write_phrase(out, row->help);
 }
 
 void option_table_write_help(const struct option_table *table, struct buffer *out) {
-    for (size_t i = 0; i < table->count; i++)
-        write_option(out, table->rows[i].letter, table->rows[i].name, table->rows[i].value,
-                     table->rows[i].help);
-    write_option(out, 'h', "help", NULL, "this text");
+    static const struct option_row help = {.name = "help", .letter = 'h', .help = "this text"};
+    buffer_format(out, "\n%s:\n",
+                  table->count > 0 && table->rows[0].heading != NULL ? table->rows[0].heading : "options");
+    for (size_t i = 0; i < table->count; i++) {
+        if (i > 0 && table->rows[i].heading != NULL)
+            buffer_format(out, "\n%s:\n", table->rows[i].heading);
+        write_option(out, &table->rows[i]);
+    }
+    write_option(out, &help);
+    if (table->process_options)
+        buffer_text(out,
+                    "\nOptions of the process can be given too, such as --workers 4: see `troupe config`.\n");
 }
 
 void option_table_write_names(const struct option_table *table, struct buffer *out) {

@@ -25,11 +25,23 @@ struct option_row {
     const char *name; /* without the dashes */
     char letter;      /* 0: none */
     enum option_kind kind;
-    size_t offset;     /* of the field in the values */
-    const char *value; /* what the help calls it: "FILE"; NULL for a flag */
-    const char *help;  /* one line */
-    int64_t low, high; /* NUMBER */
+    size_t offset;       /* of the field in the values */
+    const char *value;   /* what the help calls it: "FILE"; NULL for a flag */
+    const char *help;    /* a phrase; wrapped where it is shown */
+    int64_t low, high;   /* NUMBER */
+    const char *heading; /* printed above it; NULL: none */
 };
+#define OPTION_FLAG(values, field, option_name, short_letter, help_text)                                     \
+    .name = (option_name), .letter = (short_letter), .kind = OPTION_IS_FLAG,                                 \
+    .offset = offsetof(values, field), .help = (help_text)
+#define OPTION_VALUE(of_kind, values, field, option_name, short_letter, value_name, help_text)               \
+    .name = (option_name), .letter = (short_letter), .kind = (of_kind), .offset = offsetof(values, field),   \
+    .value = (value_name), .help = (help_text)
+#define OPTION_TEXT(...) OPTION_VALUE(OPTION_IS_TEXT, __VA_ARGS__)
+#define OPTION_LIST(...) OPTION_VALUE(OPTION_IS_LIST, __VA_ARGS__)
+#define OPTION_NUMBER(lowest, highest, ...)                                                                  \
+    OPTION_VALUE(OPTION_IS_NUMBER, __VA_ARGS__), .low = (lowest), .high = (highest)
+#define OPTION_OPTIONAL(...) OPTION_VALUE(OPTION_IS_OPTIONAL, __VA_ARGS__)
 struct option_table {
     const struct option_row *rows;
     size_t count;

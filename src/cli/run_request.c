@@ -8,42 +8,44 @@
 
 #define CONFIGURATION_BYTES_MAX (1 << 20)
 
-#define FIELD(name) offsetof(struct run_values, name)
 static const struct option_row rows[] = {
-    {"var", 0, OPTION_IS_LIST, FIELD(vars), "NAME=KIND",
-     "a variable: 'lr=log(1e-4,1e-1)', int(a,b), float(a,b),\n                                 "
-     "choice(a,b,c); repeatable",
-     0, 0},
-    {"constraint", 0, OPTION_IS_LIST, FIELD(constraints), "EXPR",
-     "what must hold: 'depth * width <= 64'; repeatable", 0, 0},
-    {"metric", 'm', OPTION_IS_TEXT, FIELD(metric), "NAME",
-     "the number the command prints: NAME=0.93 or a JSON line", 0, 0},
-    {"minimise", 0, OPTION_IS_FLAG, FIELD(minimise), NULL, "less is better (default: more)", 0, 0},
-    {"trials", 'n', OPTION_IS_NUMBER, FIELD(trials), "N", "stop after N trials", 1, PIPELINE_TRIALS_MAX},
-    {"deadline", 'd', OPTION_IS_TEXT, FIELD(deadline), "DURATION",
-     "stop after this much running time: 90s, 10m, 1h30m", 0, 0},
-    {"jobs", 'j', OPTION_IS_NUMBER, FIELD(jobs), "N",
-     "trials at a time (default: one for each core, or as\n                                 many as the "
-     "pipeline has agents)",
-     1, PIPELINE_PARALLEL_MAX},
-    {"timeout", 0, OPTION_IS_TEXT, FIELD(timeout), "DURATION", "end the command of a trial that takes longer",
-     0, 0},
-    {"seed", 0, OPTION_IS_TEXT, FIELD(seed), "N", "of the search (default: 1, or the file's)", 0, 0},
-    {"name", 0, OPTION_IS_TEXT, FIELD(name), "NAME", "of the pipeline; run ids begin with it", 0, 0},
-    {"set", 0, OPTION_IS_LIST, FIELD(sets), "PATH=VALUE",
-     "override one value of the file: budget.trials=20;\n                                 repeatable", 0, 0},
-    {"run-id", 0, OPTION_IS_TEXT, FIELD(run_id), "ID",
-     "name the run (default: the pipeline's name and the time)", 0, 0},
-    {"resume", 'r', OPTION_IS_OPTIONAL, FIELD(resume), "[ID]",
-     "go on with an interrupted run (default: the newest)", 0, 0},
-    {"again", 0, OPTION_IS_TEXT, FIELD(again), "ID", "a new run of the definition that run ID had", 0, 0},
-    {"configuration", 'c', OPTION_IS_TEXT, FIELD(configuration), "FILE",
-     "evaluate this one configuration (JSON), without search", 0, 0},
-    {"runs", 0, OPTION_IS_TEXT, FIELD(runs), "DIR", "where runs are kept (default: runs)", 0, 0},
-    {"no-store", 0, OPTION_IS_FLAG, FIELD(no_store), NULL, "keep nothing that survives the process", 0, 0},
-    {"json", 0, OPTION_IS_FLAG, FIELD(json), NULL, "print one JSON object on stdout, all else on stderr", 0,
-     0},
-    {"quiet", 'q', OPTION_IS_FLAG, FIELD(quiet), NULL, "print the summary only", 0, 0},
+    {OPTION_LIST(struct run_values, vars, "var", 0, "NAME=KIND",
+                 "a variable, repeatable: 'lr=log(1e-4,1e-1)', float(a,b), int(a,b), choice(a,b,c)"),
+     .heading = "what a command after -- is tuned by"},
+    {OPTION_LIST(struct run_values, constraints, "constraint", 0, "EXPR",
+                 "what must hold, repeatable: 'depth * width <= 64'")},
+    {OPTION_TEXT(struct run_values, metric, "metric", 'm', "NAME",
+                 "the number the command prints: a line NAME=0.93, or JSON")},
+    {OPTION_FLAG(struct run_values, minimise, "minimise", 0, "less is better (default: more)")},
+    {OPTION_TEXT(struct run_values, timeout, "timeout", 0, "DURATION",
+                 "end the command of a trial that takes longer")},
+    {OPTION_NUMBER(1, PIPELINE_TRIALS_MAX, struct run_values, trials, "trials", 'n', "N",
+                   "stop after N trials"),
+     .heading = "how much"},
+    {OPTION_TEXT(struct run_values, deadline, "deadline", 'd', "DURATION",
+                 "stop after this much running time: 90s, 10m, 1h30m")},
+    {OPTION_NUMBER(1, PIPELINE_PARALLEL_MAX, struct run_values, jobs, "jobs", 'j', "N",
+                   "trials at a time (default: one for each core, or as many as the agents take)")},
+    {OPTION_TEXT(struct run_values, seed, "seed", 0, "N", "of the search (default: the file's, or 1)")},
+    {OPTION_LIST(struct run_values, sets, "set", 0, "PATH=VALUE",
+                 "override one value of the file, repeatable: budget.trials=20"),
+     .heading = "which run"},
+    {OPTION_TEXT(struct run_values, name, "name", 0, "NAME", "of the pipeline; ids of runs begin with it")},
+    {OPTION_TEXT(struct run_values, run_id, "run-id", 0, "ID",
+                 "of the run (default: its name and the time)")},
+    {OPTION_TEXT(struct run_values, runs, "runs", 0, "DIR", "where runs are kept (default: runs)")},
+    {OPTION_OPTIONAL(struct run_values, resume, "resume", 'r', "[ID]",
+                     "go on with a run (default: the newest that was interrupted); it may be given other "
+                     "--trials or --deadline")},
+    {OPTION_TEXT(struct run_values, again, "again", 0, "ID", "a new run of the definition that run ID had")},
+    {OPTION_TEXT(struct run_values, configuration, "configuration", 'c', "FILE",
+                 "evaluate this one configuration (JSON) and search nothing")},
+    {OPTION_FLAG(struct run_values, no_store, "no-store", 0, "keep nothing: no resume, no report")},
+    {OPTION_FLAG(struct run_values, trace, "trace", 0, "also write trace.bin, for `troupe analyze`")},
+    {OPTION_FLAG(struct run_values, json, "json", 0,
+                 "one JSON object on standard output, all else on standard error"),
+     .heading = "what is printed"},
+    {OPTION_FLAG(struct run_values, quiet, "quiet", 'q', "the summary only")},
 };
 const struct option_table run_options_table = {.rows = rows,
                                                .count = ARRAY_COUNT(rows),
@@ -191,8 +193,15 @@ static enum troupe_error load(struct session *session, struct run_request *reque
         return error;
     if (values->resume != NULL)
         request->run_id = id;
-    return run_load_pipeline(session->env, session->account, request->runs_directory, id, &request->pipeline,
-                             fault);
+    return run_load_pipeline(session->env, session->account, request->runs_directory, id, values->sets.texts,
+                             values->sets.count, &request->pipeline, fault);
+}
+
+enum troupe_error pipeline_options(struct session *session, const struct pipeline *pipeline,
+                                   struct fault *fault) {
+    const struct node *options = node_get(document_root(pipeline->document), "options");
+    return options == NULL ? TROUPE_OK
+                           : node_read_config(options, CONFIG_PIPELINE_FILE, &session->config, fault);
 }
 
 static enum troupe_error read_configuration(struct session *session, struct run_request *request,
@@ -278,6 +287,8 @@ enum troupe_error run_request_read(struct session *session, int argc, const char
     const char *const *directories = plugin_directories(session);
     error = directories == NULL ? fault_set(fault, TROUPE_NOMEM, "run", "out of memory")
                                 : pipeline_resolve(session->env, request.pipeline, directories, fault);
+    if (error == TROUPE_OK)
+        error = pipeline_options(session, request.pipeline, fault);
     if (error == TROUPE_OK)
         error = read_configuration(session, &request, fault);
     if (error == TROUPE_OK)

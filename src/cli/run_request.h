@@ -15,7 +15,7 @@ struct run_values {
     struct option_list vars, constraints, sets;
     const char *metric, *deadline, *timeout, *name, *seed, *run_id, *resume, *again, *runs, *configuration;
     int64_t trials, jobs;
-    bool minimise, json, quiet, no_store;
+    bool minimise, json, quiet, no_store, trace;
 };
 
 struct run_request {
@@ -31,6 +31,10 @@ extern const struct option_table run_options_table;
 MUST_CHECK enum troupe_error run_request_read(struct session *session, int argc, const char *const *argv,
                                               struct run_request *ret_request, struct fault *fault);
 void run_request_free(struct run_request *request);
+
+/* The `options:` of a pipeline file, below the command line and the environment. */
+MUST_CHECK enum troupe_error pipeline_options(struct session *session, const struct pipeline *pipeline,
+                                              struct fault *fault);
 
 /* Directories where plugins are looked for, NULL-terminated, in the session's arena; NULL: out of memory. */
 const char *const *plugin_directories(struct session *session);

@@ -59,6 +59,10 @@ static void write_time(const struct node *time, struct buffer *out) {
     char one[32], two[32], three[32];
     if (node_kind(time) != DOCUMENT_MAP)
         return;
+    if (node_real(node_get(time, "trial_wall_ms")) <= 0) { /* no trial ended: there is nothing to share out */
+        buffer_format(out, "time       %s\n", milliseconds(node_get(time, "wall_ms"), one));
+        return;
+    }
     buffer_format(out, "time       %s, where the trials' %s went:\n",
                   milliseconds(node_get(time, "wall_ms"), one),
                   milliseconds(node_get(time, "trial_wall_ms"), two));

@@ -6,6 +6,7 @@
  * Threads: create and destroy on the thread that will call env_workers_run; the rest from any thread.
  * Memory:  one block for the env, one read buffer, the lanes' thread arrays. */
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -188,7 +189,18 @@ enum troupe_error os_thread_start(pthread_t *ret_thread, void *(*fn)(void *arg),
     return failed ? TROUPE_NOMEM : TROUPE_OK; /* EAGAIN: no memory or a limit on threads */
 }
 
+/* A program started with a standard stream closed (`troupe ... >&-`) would get it for the first file it opens,
+ * and prints would go into a database. */
+static void standard_streams_open(void) {
+    int fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO)
+        fd = dup(fd);
+    if (fd >= 0)
+        close(fd);
+}
+
 static void process_prepare(void) {
+    standard_streams_open();
     struct sigaction ignore = {.sa_handler = SIG_IGN}, standard = {.sa_handler = SIG_DFL};
     CHECK(sigaction(SIGPIPE, &ignore, NULL) == 0);
     CHECK(sigaction(SIGXFSZ, &ignore, NULL) == 0);

@@ -245,8 +245,9 @@ static enum troupe_error read_optimizer(struct pipeline *pipeline, const struct 
 }
 
 static enum troupe_error read_all(struct pipeline *pipeline, struct fault *fault) {
-    static const char *const keys[] = {"name",      "data", "space",     "constraints", "agents",   "stages",
-                                       "objective", "test", "resources", "budget",      "optimizer"};
+    static const char *const keys[] = {"name",      "data",   "space",     "constraints",
+                                       "agents",    "stages", "objective", "test",
+                                       "resources", "budget", "optimizer", "options"};
     const struct node *root = document_root(pipeline->document);
     if (node_kind(root) != DOCUMENT_MAP)
         return node_fault(

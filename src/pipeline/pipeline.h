@@ -170,11 +170,18 @@ struct run_options {
     bool no_store;              /* nothing durable: benches */
     struct run_observer observer;
     unsigned workers;
+    unsigned mailbox_len_max;                  /* 0: 1,024 */
+    unsigned store_group_rows;                 /* 0: 128 */
+    unsigned task_queue_len_max;               /* 0: 4,096 */
+    unsigned agent_queue_len_max;              /* 0: 64 */
+    unsigned agent_restarts_max;               /* 0: 5 */
+    uint64_t agent_restart_window_ns;          /* 0: 60 s */
+    uint64_t worker_start_timeout_ns;          /* 0: 10 s */
     uint64_t stop_grace_ns;                    /* 0: 5 s */
     uint64_t artifacts_bytes_max;              /* 0: 4 GiB */
     size_t worker_line_max;                    /* 0: 1 MiB */
     bool trace;                                /* write trace.bin beside the store */
-    size_t trace_ring_records;                 /* of each thread\'s ring; 0: 16,384 */
+    size_t trace_ring_records;                 /* of each thread's ring; 0: 16,384 */
     const struct configuration *configuration; /* evaluate this one and nothing else; NULL: search */
     const char *const *rerun; /* the command line that starts this run again, NULL-terminated; may be NULL */
 };
@@ -189,9 +196,10 @@ MUST_CHECK enum troupe_error run_execute(struct env *env, struct account *accoun
                                          const struct run_options *options, struct run_outcome *ret_outcome,
                                          struct fault *fault);
 void run_outcome_free(struct run_outcome *outcome);
-/* The pipeline as committed with the run: for --resume. */
+/* The pipeline as committed with the run, changed by `sets`: for --resume (a larger budget) and --again. */
 MUST_CHECK enum troupe_error run_load_pipeline(struct env *env, struct account *account,
                                                const char *runs_directory, const char *run_id,
+                                               const char *const *sets, size_t set_count,
                                                struct pipeline **ret_pipeline, struct fault *fault);
 
 #endif

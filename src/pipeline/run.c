@@ -80,7 +80,9 @@ static enum troupe_error make_work(struct run *run, struct fault *fault) {
 }
 
 static enum troupe_error open_store(struct run *run, struct fault *fault) {
-    struct store_options options = {.create = !run->options.resume, .memory = run->options.no_store};
+    struct store_options options = {.create = !run->options.resume,
+                                    .memory = run->options.no_store,
+                                    .group_rows = run->options.store_group_rows};
     struct env_info info = {0};
     char path[1200];
     snprintf(path, sizeof path, "%s/store.db", run->directory);
@@ -145,6 +147,10 @@ static enum troupe_error start_agents(struct run *run, struct run_agents *agents
                                   .directory = pipeline->directory,
                                   .log_path = run->options.no_store ? NULL : agents->logs[a],
                                   .timeout_ns = definition->timeout_ns,
+                                  .queue_len_max = run->options.agent_queue_len_max,
+                                  .start_timeout_ns = run->options.worker_start_timeout_ns,
+                                  .restarts_max = run->options.agent_restarts_max,
+                                  .restart_window_ns = run->options.agent_restart_window_ns,
                                   .stop_grace_ns = run->options.stop_grace_ns,
                                   .worker_line_max = run->options.worker_line_max,
                                   .coordinator = run->coordinator,
@@ -161,7 +167,8 @@ static enum troupe_error start_agents(struct run *run, struct run_agents *agents
 }
 
 static enum troupe_error start_parts(struct run *run, struct run_agents *agents, struct fault *fault) {
-    struct runtime_options options = {.workers = run->options.workers};
+    struct runtime_options options = {.workers = run->options.workers,
+                                      .mailbox_len_max = run->options.mailbox_len_max};
     if (options.workers == 0)
         options.workers = env_is_sim(run->env) ? env_sim_workers(run->env) : env_cores(run->env);
     enum troupe_error error = run_trace_open(run, options.workers, fault);
@@ -185,6 +192,7 @@ static enum troupe_error start_parts(struct run *run, struct run_agents *agents,
                                               .resource_names = &run->pipeline->resource_names,
                                               .resources = run->pipeline->resources_free,
                                               .listener = run->self,
+                                              .queue_len_max = run->options.task_queue_len_max,
                                               .statistics = &run->coordinator_statistics};
     error =
         coordinator_start(run->runtime, run->registry, run->account, &coordinator, &run->coordinator, fault);
@@ -332,7 +340,8 @@ void run_outcome_free(struct run_outcome *outcome) {
 }
 
 enum troupe_error run_load_pipeline(struct env *env, struct account *account, const char *runs_directory,
-                                    const char *run_id, struct pipeline **ret_pipeline, struct fault *fault) {
+                                    const char *run_id, const char *const *sets, size_t set_count,
+                                    struct pipeline **ret_pipeline, struct fault *fault) {
     char path[1200];
     struct buffer text, json_text;
     struct document *document = NULL;
@@ -358,8 +367,9 @@ enum troupe_error run_load_pipeline(struct env *env, struct account *account, co
         error = buffer_ok(&json_text);
     }
     if (error == TROUPE_OK)
-        error = pipeline_parse(env, account, buffer_string(&json_text), json_text.length, path,
-                               node_string(node_get(root, "directory")), NULL, 0, ret_pipeline, fault);
+        error =
+            pipeline_parse(env, account, buffer_string(&json_text), json_text.length, path,
+                           node_string(node_get(root, "directory")), sets, set_count, ret_pipeline, fault);
     document_free(document);
     buffer_free(&text);
     buffer_free(&json_text);

@@ -398,8 +398,7 @@ static void on_agent_event(struct run *run, struct turn *turn, const struct mess
     if (event->event == AGENT_RESTARTED)
         run->restarts++;
     if (event->event != AGENT_UP && event->event != AGENT_LOG && !run->finishing)
-        run_line(run, turn, event->task.run != 0 ? event->task.trial : UINT32_MAX, "agent %s/%u: %s",
-                 event->agent_name, event->instance, event->text);
+        run_line(run, turn, event->task.run != 0 ? event->task.trial : UINT32_MAX, "%s", event->text);
 }
 
 static void on_down(struct run *run, struct turn *turn, const struct message_down *down) {
@@ -437,7 +436,8 @@ static void engine_handle(struct turn *turn, void *state, const struct message *
         on_down(run, turn, MESSAGE_PAYLOAD(message, const struct message_down));
         break;
     case MESSAGE_RUN_STOP:
-        stop_search(run, turn, RUN_STOPPED, "interrupted: no new trials; waiting for what runs");
+        stop_search(run, turn, RUN_STOPPED,
+                    "interrupted: no new trials, waiting for what runs; once more stops at once");
         run_continue(run, turn);
         break;
     default: /* COORDINATED, TASK_PROGRESS: nothing to decide */

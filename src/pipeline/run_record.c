@@ -284,7 +284,7 @@ static enum troupe_error read_all(struct env *env, struct account *account, cons
     struct store_reader *reader = NULL;
     struct record_reading reading = {.record = record, .account = account, .fault = fault};
     enum troupe_error error =
-        run_load_pipeline(env, account, runs_directory, record->id, &record->pipeline, fault);
+        run_load_pipeline(env, account, runs_directory, record->id, NULL, 0, &record->pipeline, fault);
     if (error == TROUPE_OK)
         error = name_agents(record, fault);
     if (error == TROUPE_OK) {

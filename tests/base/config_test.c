@@ -15,7 +15,7 @@ static void defaults(void **state) {
     config_init(&config);
     assert_int_equal(config_value(&config, OPTION_mailbox_len_max), 1024);
     assert_int_equal(config_value(&config, OPTION_worker_line_max), 1 << 20);
-    assert_int_equal(config_value(&config, OPTION_artifact_inline_max), 64 << 10);
+    assert_int_equal(config_value(&config, OPTION_agent_queue_len_max), 64);
     assert_true(config_value(&config, OPTION_stop_grace) == 5000000000);
     assert_int_equal(config_value(&config, OPTION_store_group_rows), 128);
     for (int i = 0; i < OPTION_COUNT; i++)

@@ -238,7 +238,7 @@ static void options_come_from_a_map(void **state) {
         enum config_source source;
         const char *expected;
     } rows[] = {
-        {"{stop_grace: 10s, batch-max: 4}", CONFIG_PIPELINE_FILE, NULL},
+        {"{stop_grace: 10s, agent-restarts-max: 4}", CONFIG_PIPELINE_FILE, NULL},
         {"# only comments", CONFIG_USER_FILE, NULL},
         {"[1]", CONFIG_USER_FILE, "INVALID f:1:1: expected a map of options, found a list of 1"},
         {"{stop_grace: [1]}", CONFIG_USER_FILE,
@@ -257,7 +257,7 @@ static void options_come_from_a_map(void **state) {
             assert_string_equal(fault_line(&fault), rows[i].expected);
         if (i == 0) {
             assert_int_equal(config_value(&config, OPTION_stop_grace), CONFIG_SECONDS(10));
-            assert_int_equal(config_value(&config, OPTION_batch_max), 4);
+            assert_int_equal(config_value(&config, OPTION_agent_restarts_max), 4);
             assert_string_equal(config.where[OPTION_stop_grace], "f:1:2");
         }
         document_free(document);

@@ -1,0 +1,123 @@
+/* The end of a run in words. See the header. */
+#include "cli/run_ending.h"
+
+#include <string.h>
+
+#include "cli/run_summary.h"
+
+/* ---- commands that can be copied ---- */
+
+static void write_word(struct buffer *out, const char *word) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789%+,-./:=@_{}^";
+    if (word[0] != '\0' && strspn(word, plain) == strlen(word) && strcmp(word, "{}") != 0) {
+        buffer_text(out, word);
+        return;
+    }
+    buffer_text(out, "'");
+    for (; *word != '\0'; word++) {
+        if (*word == '\'')
+            buffer_text(out, "'\\''");
+        else
+            buffer_append(out, word, 1);
+    }
+    buffer_text(out, "'");
+}
+
+static void write_again(const struct run_request *request, struct buffer *out) {
+    buffer_text(out, "again      troupe run");
+    for (const char *const *word = request->rerun; word != NULL && *word != NULL; word++) {
+        buffer_text(out, " ");
+        write_word(out, *word);
+    }
+    buffer_text(out, "\n");
+}
+
+static void write_resume(const struct run_request *request, const struct run_outcome *outcome,
+                         struct buffer *out) {
+    buffer_text(out, "resume     troupe run --resume ");
+    write_word(out, outcome->run_id);
+    if (request->values.runs != NULL) {
+        buffer_text(out, " --runs ");
+        write_word(out, request->values.runs);
+    }
+    buffer_text(out, "\n");
+}
+
+/* ---- files ---- */
+
+struct file_list {
+    struct buffer *out;
+    const char *prefix;
+    unsigned count;
+};
+
+static bool on_file(void *context, const char *name) {
+    struct file_list *list = context;
+    buffer_format(list->out, "%s%s%s", list->count++ > 0 ? ", " : "", list->prefix, name);
+    return true;
+}
+
+static void write_files(struct session *session, const struct run_request *request,
+                        const struct run_outcome *outcome, struct buffer *out) {
+    struct file_list list = {.out = out, .prefix = "best/"};
+    char path[1200];
+    struct env_info info = {0};
+    buffer_format(out, "files      %s/%s: ", request->runs_directory, outcome->run_id);
+    snprintf(path, sizeof path, "%.1100s/report.html", outcome->directory);
+    if (env_info(session->env, path, &info) == TROUPE_OK && info.exists) {
+        buffer_text(out, "report.html");
+        list.count++;
+    }
+    snprintf(path, sizeof path, "%.1100s/best", outcome->directory);
+    if (env_info(session->env, path, &info) == TROUPE_OK && info.exists)
+        IGNORE(env_list(session->env, path, on_file, &list), "the directory itself was named");
+    buffer_text(out, list.count > 0 ? "\n" : "store.db\n");
+}
+
+void run_ending_print(struct session *session, const struct run_request *request,
+                      const struct run_outcome *outcome, FILE *file) {
+    struct document *document = NULL;
+    struct buffer text;
+    buffer_init(&text, session->account, 1 << 20);
+    if (outcome->response.length > 0 &&
+        document_parse_json(buffer_string(&outcome->response), outcome->response.length, "response", NULL,
+                            &document, NULL) == TROUPE_OK)
+        run_summary_write(document_root(document), &text);
+    else if (outcome->state == RUN_STOPPED)
+        buffer_text(&text, "stopped at once: what was committed is kept\n");
+    document_free(document);
+    if (!request->values.no_store) {
+        write_files(session, request, outcome, &text);
+        if (outcome->state == RUN_STOPPED)
+            write_resume(request, outcome, &text);
+    }
+    if (outcome->state == RUN_FINISHED || outcome->state == RUN_DEADLINE)
+        write_again(request, &text);
+    fputs(buffer_string(&text), file);
+    fflush(file);
+    buffer_free(&text);
+}
+
+void run_ending_print_json(struct session *session, const struct run_outcome *outcome,
+                           enum troupe_error error, const struct fault *fault) {
+    struct buffer text;
+    struct json json;
+    if (outcome->response.length > 0) {
+        printf("%s\n", buffer_string(&outcome->response));
+        return;
+    }
+    buffer_init(&text, session->account, 1 << 16);
+    json_init(&json, &text);
+    json_object_begin(&json);
+    json_field_string(&json, "run", outcome->run_id[0] != '\0' ? outcome->run_id : NULL);
+    json_field_string(&json, "state", error == TROUPE_CANCELLED ? "stopped" : "failed");
+    json_key(&json, "error");
+    json_object_begin(&json);
+    json_field_string(&json, "code", error_name(error));
+    json_field_string(&json, "where", fault->where);
+    json_field_string(&json, "message", fault->text[0] != '\0' ? fault->text : error_text(error));
+    json_object_end(&json);
+    json_object_end(&json);
+    printf("%s\n", buffer_string(&text));
+    buffer_free(&text);
+}

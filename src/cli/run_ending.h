@@ -1,0 +1,16 @@
+/* run_ending: what is said when a run has ended: the summary, the files it left, the commands that go on from
+ * here. Threads: the main thread. Memory: nothing is kept. */
+#ifndef CLI_RUN_ENDING_H
+#define CLI_RUN_ENDING_H
+
+#include <stdio.h>
+
+#include "cli/run_request.h"
+
+void run_ending_print(struct session *session, const struct run_request *request,
+                      const struct run_outcome *outcome, FILE *file);
+/* One object on stdout: the response, or, when there is none, what went wrong. */
+void run_ending_print_json(struct session *session, const struct run_outcome *outcome,
+                           enum troupe_error error, const struct fault *fault);
+
+#endif
