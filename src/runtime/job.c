@@ -17,15 +17,28 @@ struct job {
     struct message message; /* last: its payload follows */
 };
 
+/* A lane's thread is no worker's. A simulated lane is, like everything, on the one thread that there is, where
+ * worker 0 may be parked: what is made ready must not go into its queue without a wake. Returns what to restore.
+ */
+static struct worker *lane_enter(const struct runtime *runtime) {
+    struct worker *before = worker_of_thread;
+    if (runtime->sim) {
+        worker_of_thread = NULL;
+    }
+    return before;
+}
+
 static void job_run(void *arg) {
     struct job *job = arg;
+    struct worker *worker = lane_enter(job->runtime);
     job->fn(job->arg);
+    worker_of_thread = worker;
 }
 
 static void job_done(void *arg) {
     struct job *job = arg;
     struct runtime *runtime = job->runtime;
-    struct worker *worker = worker_current(runtime);
+    struct worker *before = lane_enter(runtime), *worker = worker_current(runtime);
     *MESSAGE_PAYLOAD(&job->message, struct message_job) =
         (struct message_job){.token = job->message.token, .arg = job->arg};
     if (actor_deliver(runtime, worker, job->owner, &job->message) != TROUPE_OK) {
@@ -37,6 +50,7 @@ static void job_done(void *arg) {
     if (atomic_fetch_sub(&runtime->jobs_open, 1) == (JOBS_AWAITED | 1U)) {
         env_worker_wake(env, 0);
     }
+    worker_of_thread = before;
 }
 
 static void job_list_remove(struct job *job) {
