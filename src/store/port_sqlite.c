@@ -88,6 +88,10 @@ static enum troupe_error database_fault(const struct store_database *database, i
                                         struct fault *fault) {
     sqlite3 *sqlite = database->sqlite; /* NULL when there was no memory for one */
     int system_error = sqlite != NULL ? sqlite3_system_errno(sqlite) : 0;
+    /* SQLite keeps the reason of a failed write, but not when it was COMMIT that wrote (3.40); the calls below
+     * cleared errno before. */
+    if (system_error == 0 && (status & 0xff) == SQLITE_IOERR)
+        system_error = errno;
     enum troupe_error error = database_error(status, system_error);
     const char *message = sqlite != NULL ? sqlite3_errmsg(sqlite) : sqlite3_errstr(status);
     char system_text[128] = "";
@@ -114,6 +118,7 @@ static enum troupe_error database_fault(const struct store_database *database, i
 
 static enum troupe_error database_execute(struct store_database *database, const char *sql, const char *doing,
                                           struct fault *fault) {
+    errno = 0;
     int status = sqlite3_exec(database->sqlite, sql, NULL, NULL, NULL);
     return status == SQLITE_OK ? TROUPE_OK : database_fault(database, status, doing, fault);
 }
@@ -348,6 +353,7 @@ void store_database_close(struct store_database *database, bool abandon) {
 static enum troupe_error database_step(struct store_database *database, enum statement which,
                                        const char *doing, struct fault *fault) {
     sqlite3_stmt *statement = database->statements[which];
+    errno = 0;
     int status = sqlite3_step(statement);
     enum troupe_error error =
         status == SQLITE_DONE ? TROUPE_OK : database_fault(database, status, doing, fault);

@@ -9,7 +9,7 @@
 struct place {
     struct account account;
     struct env *env;
-    char directory[256];
+    char root[64], directory[128];
     struct store *store;
 };
 
@@ -25,9 +25,9 @@ static int place_setup(void **state) {
     struct place *place = calloc(1, sizeof *place);
     place->account = ACCOUNT("test");
     assert_int_equal(env_os_create(&place->account, &place->env), TROUPE_OK);
-    char root[64] = "/tmp/troupe-store-XXXXXX";
-    assert_non_null(mkdtemp(root));
-    snprintf(place->directory, sizeof place->directory, "%s/runs/one", root);
+    snprintf(place->root, sizeof place->root, "/tmp/troupe-store-XXXXXX");
+    assert_non_null(mkdtemp(place->root));
+    snprintf(place->directory, sizeof place->directory, "%s/runs/one", place->root);
     *state = place;
     return 0;
 }
@@ -35,9 +35,7 @@ static int place_setup(void **state) {
 static int place_teardown(void **state) {
     struct place *place = *state;
     store_close(place->store);
-    char root[sizeof place->directory + 8];
-    snprintf(root, sizeof root, "%s/../..", place->directory);
-    assert_int_equal(env_remove_tree(place->env, root), TROUPE_OK);
+    assert_int_equal(env_remove_tree(place->env, place->root), TROUPE_OK);
     env_destroy(place->env);
     assert_int_equal(place->account.bytes, 0);
     assert_int_equal(place->account.blocks, 0);
