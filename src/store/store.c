@@ -422,6 +422,8 @@ enum troupe_error store_start(struct store *store, struct runtime *runtime, stru
         .state = store,
         .destroy = store_stopped,
         .mailbox_len_max = ROWS_QUEUED_MAX,
+        .mailbox_bytes_max =
+            4ul * TEXT_BYTES_MAX, /* the largest row, and more: it must not be FULL for ever */
     };
     enum troupe_error error = actor_spawn(runtime, &spec, &store->actor);
     if (error != TROUPE_OK)
