@@ -3,6 +3,7 @@
  * it was. */
 #include "store_driver.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -99,27 +100,69 @@ static void directory_is_a_file(void **state) {
     assert_non_null(strstr(fault.where, "/run"));
 }
 
+/* ---- other processes: this program again, started with a word of what to do and the run ---- */
+
+/* Says when it holds the run, and holds it until its input ends. */
+static int child_holds(const char *directory) {
+    struct account account = ACCOUNT("child");
+    struct env *env = NULL;
+    struct store *store = NULL;
+    char byte;
+    if (env_os_create(&account, &env) != TROUPE_OK ||
+        store_open(env, &account, directory, NULL, &store, NULL) != TROUPE_OK ||
+        write(STDOUT_FILENO, "r", 1) != 1)
+        return 1;
+    _exit(read(STDIN_FILENO, &byte, 1) == 0 ? 0 : 2); /* without closing: the kernel lets go of the lock */
+}
+
+/* Writes until no file may grow any more. */
+static int child_fills(const char *directory) {
+    struct account account = ACCOUNT("child");
+    struct env *env = NULL;
+    struct rlimit limit = {.rlim_cur = 256 * 1024, .rlim_max = 256 * 1024};
+    struct driver driver = {.count = 2000, .window = 50, .make = large_row};
+    signal(SIGXFSZ, SIG_IGN);
+    if (setrlimit(RLIMIT_FSIZE, &limit) != 0 || env_os_create(&account, &env) != TROUPE_OK ||
+        store_open(env, &account, directory, NULL, &driver.store, NULL) != TROUPE_OK ||
+        driver_run(&driver, env, &account) != TROUPE_OK)
+        return 1;
+    if (driver.answers != 2000 || driver.failed < 1000 || driver.last_error != TROUPE_DISK_FULL)
+        return 2;
+    if (strstr(driver.last_text, "store.db") == NULL || strstr(driver.last_text, "free space") == NULL)
+        return 3;
+    store_close(driver.store);
+    env_destroy(env);
+    return account.blocks == 0 ? 0 : 4;
+}
+
+/* A new program, not a bare fork: the threads of this one would not be there in it. */
+static pid_t child_start(const char *what, const char *directory, int input, int output) {
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid > 0)
+        return pid;
+    dup2(input, STDIN_FILENO);
+    dup2(output, STDOUT_FILENO);
+    execl("/proc/self/exe", "store_open_test", what, directory, (char *)NULL);
+    _exit(9);
+}
+
+static void child_ended_well(pid_t pid) {
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
 static void live_run_is_locked(void **state) {
     struct place *place = *state;
     place_make_run(place, 1);
     int ready[2], leave[2];
     char byte = 0;
-    assert_int_equal(pipe(ready), 0);
-    assert_int_equal(pipe(leave), 0);
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        struct account account = ACCOUNT("child");
-        struct env *env = NULL;
-        struct store *store = NULL;
-        close(leave[1]);
-        if (env_os_create(&account, &env) != TROUPE_OK ||
-            store_open(env, &account, place->directory, NULL, &store, NULL) != TROUPE_OK ||
-            write(ready[1], "r", 1) != 1)
-            _exit(1);
-        IGNORE(read(leave[0], &byte, 1) < 0, "it only waits for the end of the pipe");
-        _exit(0);
-    }
+    assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(leave, O_CLOEXEC), 0);
+    pid_t pid = child_start("holds", place->directory, leave[0], ready[1]);
+    close(ready[1]); /* so that a child that fails is no silence */
+    close(leave[0]);
     assert_int_equal(read(ready[0], &byte, 1), 1);
     struct fault fault = {0};
     struct store *store = NULL;
@@ -134,10 +177,8 @@ static void live_run_is_locked(void **state) {
                      TROUPE_OK);
     store_reader_close(reader);
     close(leave[1]);
-    int status = 0;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
-    close(leave[0]), close(ready[0]), close(ready[1]);
+    child_ended_well(pid);
+    close(ready[0]);
     assert_int_equal(store_open(place->env, &place->account, place->directory, NULL, &store, NULL),
                      TROUPE_OK);
     store_close(store);
@@ -198,36 +239,16 @@ static void cut_off_file(void **state) {
 static void full_disk(void **state) {
     struct place *place = *state;
     place_make_run(place, 1);
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        struct account account = ACCOUNT("child");
-        struct env *env = NULL;
-        struct rlimit limit = {.rlim_cur = 256 * 1024, .rlim_max = 256 * 1024};
-        struct driver driver = {.count = 2000, .window = 50, .make = large_row};
-        signal(SIGXFSZ, SIG_IGN);
-        if (setrlimit(RLIMIT_FSIZE, &limit) != 0 || env_os_create(&account, &env) != TROUPE_OK ||
-            store_open(env, &account, place->directory, NULL, &driver.store, NULL) != TROUPE_OK ||
-            driver_run(&driver, env, &account) != TROUPE_OK)
-            _exit(1);
-        if (driver.answers != 2000 || driver.failed < 1000 || driver.last_error != TROUPE_DISK_FULL)
-            _exit(2);
-        if (strstr(driver.last_text, "store.db") == NULL || strstr(driver.last_text, "free space") == NULL)
-            _exit(3);
-        store_close(driver.store);
-        env_destroy(env);
-        _exit(account.blocks == 0 ? 0 : 4);
-    }
-    int status = 0;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
+    child_ended_well(child_start("fills", place->directory, STDIN_FILENO, STDOUT_FILENO));
     struct store *store = NULL; /* with room again it opens, and is whole */
     assert_int_equal(store_open(place->env, &place->account, place->directory, NULL, &store, NULL),
                      TROUPE_OK);
     store_close(store);
 }
 
-int main(void) {
+int main(int count, char **words) {
+    if (count == 3)
+        return strcmp(words[1], "holds") == 0 ? child_holds(words[2]) : child_fills(words[2]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(absent_run, place_setup, place_teardown),
         cmocka_unit_test_setup_teardown(directory_is_a_file, place_setup, place_teardown),
