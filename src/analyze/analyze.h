@@ -150,25 +150,30 @@ MUST_CHECK enum troupe_error analysis_text(const struct analysis *analysis, uint
 void analysis_json(const struct analysis *analysis, struct json *json);
 
 /* ---- a trace file ---- */
+struct analyze_times {
+    uint64_t count, total_ns, p50_ns, p95_ns, max_ns;
+};
 struct analyze_span_kind { /* queued and served apart */
     const char *name;
-    uint64_t count, open; /* ended; begun and not ended */
-    struct analyze_times {
-        uint64_t count, total_ns, p50_ns, p95_ns, max_ns;
-    } queued, served;
+    uint64_t open; /* begun and not ended when the trace ends */
+    struct analyze_times queued, served;
+};
+struct analyze_event_kind { /* records that are not part of a span */
+    const char *name;
+    uint64_t count, value_total, value_max;
 };
 struct analyze_spans {
     struct arena arena;
-    uint64_t records, damaged; /* damaged: an end without a start, a time that runs backwards */
+    uint64_t records, unmatched; /* unmatched: ends whose start is not in the file */
     uint64_t from_ns, to_ns;
     const struct analyze_span_kind *kinds;
     unsigned kind_count;
-    const struct analyze_count { /* records that are no spans, by kind */
-        const char *name;
-        uint64_t count, value_total, value_max;
-    } * events;
+    const struct analyze_event_kind *events;
     unsigned event_count;
+    char damage[400]; /* why reading stopped before the end of the file; empty: it did not */
 };
+/* A file that is damaged after its first record is analysed up to there and says so in `damage`; the trace of a
+ * process that was killed usually is. */
 MUST_CHECK enum troupe_error analyze_trace(const void *bytes, size_t length, const char *source,
                                            struct account *account, struct analyze_spans **ret_spans,
                                            struct fault *fault);

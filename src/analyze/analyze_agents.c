@@ -1,0 +1,115 @@
+/* analyze_agents: how the agents' time divides. Per agent: executing is the union of its executions (a batch
+ * counts once); waiting is time in which trials were under way but it executed nothing; idle is the rest. With E
+ * the executing and U the under-way set: |E| + (|U| - |U and E|) + (wall - |U or E|) = wall, and the three are
+ * measured by separate sweeps, so the identity is a check. Memory: scratch on the account, freed here. */
+#include "analyze/analysis_private.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+struct agent_sweep {
+    struct interval *under_way, *executing; /* executing: of all agents, those of one together */
+    size_t under_way_count, *first;         /* agent_count + 1 */
+};
+
+static void sweep_free(struct analyzer *analyzer, struct agent_sweep *sweep) {
+    memory_free(analyzer->account, sweep->under_way);
+    memory_free(analyzer->account, sweep->executing);
+    memory_free(analyzer->account, sweep->first);
+}
+
+static bool executed(const struct analyze_execution *one) {
+    return !one->reused && one->ended > one->started;
+}
+
+static void gather_trials(struct analyzer *analyzer, struct agent_sweep *sweep) {
+    for (size_t i = 0; i < analyzer->trial_count; i++) {
+        const struct analyze_trial *trial = analyzer->trials[i];
+        sweep->under_way[i] =
+            (struct interval){trial->created, trial->settled ? trial->ended : analyzer->analysis->active_to};
+    }
+    sweep->under_way_count = intervals_join(sweep->under_way, analyzer->trial_count);
+}
+
+static void gather_executions(struct analyzer *analyzer, struct agent_sweep *sweep,
+                              struct analyze_agent_time *agents) {
+    const struct analyze_record *record = analyzer->record;
+    size_t unknown = 0;
+    for (size_t i = 0; i < record->execution_count; i++) {
+        const struct analyze_execution *one = &record->executions[i];
+        if (!executed(one))
+            continue;
+        if (one->agent == ANALYZE_UNKNOWN)
+            unknown++;
+        else
+            sweep->first[one->agent + 1]++;
+    }
+    if (unknown > 0)
+        analyzer_problem(analyzer,
+                         "%zu executions do not say which agent ran them: the agents' times are too short",
+                         unknown);
+    for (unsigned a = 0; a < record->agent_count; a++)
+        sweep->first[a + 1] += sweep->first[a];
+    for (size_t i = 0; i < record->execution_count; i++) {
+        const struct analyze_execution *one = &record->executions[i];
+        if (!executed(one) || one->agent == ANALYZE_UNKNOWN)
+            continue;
+        struct analyze_agent_time *agent = &agents[one->agent];
+        sweep->executing[sweep->first[one->agent] + agent->tasks++] =
+            (struct interval){one->started, one->ended};
+        agent->failed += one->outcome != ANALYZE_OK;
+        if (one->ended - one->started > agent->longest_ns)
+            agent->longest_ns = one->ended - one->started;
+    }
+}
+
+static void divide(struct analyzer *analyzer, struct agent_sweep *sweep, unsigned index,
+                   struct analyze_agent_time *agent) {
+    struct analysis *analysis = analyzer->analysis;
+    struct interval *executing = sweep->executing + sweep->first[index];
+    size_t count = intervals_join(executing, agent->tasks);
+    uint64_t under_way = intervals_length(sweep->under_way, sweep->under_way_count);
+    uint64_t both = intervals_both(sweep->under_way, sweep->under_way_count, executing, count);
+    uint64_t either = intervals_either(sweep->under_way, sweep->under_way_count, executing, count);
+    agent->executing_ns = intervals_length(executing, count);
+    agent->waiting_ns = under_way > both ? under_way - both : 0;
+    agent->idle_ns = analysis->wall_ns > either ? analysis->wall_ns - either : 0;
+    analysis->executing_ns += agent->executing_ns;
+    analysis->waiting_ns += agent->waiting_ns;
+    analysis->idle_ns += agent->idle_ns;
+}
+
+enum troupe_error analyzer_agents(struct analyzer *analyzer) {
+    const struct analyze_record *record = analyzer->record;
+    struct analysis *analysis = analyzer->analysis;
+    uint64_t active = analysis->active_to - analysis->active_from;
+    struct agent_sweep sweep = {
+        .under_way = memory_alloc(analyzer->account, (analyzer->trial_count + 1) * sizeof *sweep.under_way),
+        .executing = memory_alloc(analyzer->account, (record->execution_count + 1) * sizeof *sweep.executing),
+        .first = memory_alloc(analyzer->account, (record->agent_count + 1) * sizeof *sweep.first)};
+    struct analyze_agent_time *agents =
+        ARENA_ARRAY(analyzer->arena, struct analyze_agent_time, record->agent_count + 1);
+    if (sweep.under_way == NULL || sweep.executing == NULL || sweep.first == NULL || agents == NULL) {
+        sweep_free(analyzer, &sweep);
+        return analyzer_no_memory(analyzer);
+    }
+    gather_trials(analyzer, &sweep);
+    if (record->agent_count > 0)
+        gather_executions(analyzer, &sweep, agents);
+    for (unsigned a = 0; a < record->agent_count; a++) {
+        agents[a].name = record->agents[a];
+        divide(analyzer, &sweep, a, &agents[a]);
+    }
+    sweep_free(analyzer, &sweep);
+    analysis->agents = agents;
+    analysis->agent_count = record->agent_count;
+    double whole = (double)analysis->wall_ns * record->agent_count;
+    double parts = (double)analysis->executing_ns + (double)analysis->waiting_ns + (double)analysis->idle_ns;
+    analysis->agents_error = whole > 0 ? fabs(parts - whole) / whole : 0;
+    if (analysis->agents_error > AGENTS_TOLERANCE)
+        analyzer_problem(analyzer,
+                         "agents x wall time is %.3f s, but executing, waiting and idle add to %.3f s",
+                         whole / 1e9, parts / 1e9);
+    analysis->parallel_mean = active > 0 ? (double)analysis->trial_wall_ns / (double)active : 0;
+    return TROUPE_OK;
+}
