@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/run_ending.h"
+#include "cli/run_report.h"
 #include "cli/run_request.h"
 #include "cli/run_view.h"
 
@@ -74,6 +75,21 @@ static enum troupe_error execute(struct session *session, const struct run_reque
     return error == TROUPE_OK && outcome->state == RUN_STOPPED ? TROUPE_CANCELLED : error;
 }
 
+/* The run is over and safe: a report that cannot be written is told and changes nothing else. */
+static void write_report(struct session *session, const struct run_request *request,
+                         const struct run_outcome *outcome) {
+    char path[1200];
+    struct buffer again;
+    struct fault fault = {0};
+    snprintf(path, sizeof path, "%.1100s/report.html", outcome->directory);
+    buffer_init(&again, session->account, 1 << 16);
+    run_ending_write_again(request, &again);
+    if (run_report_write(session->env, session->account, request->runs_directory, outcome->run_id,
+                         buffer_string(&again), path, &fault) != TROUPE_OK)
+        fprintf(stderr, "troupe: %s: no report: %s\n", fault.where, fault.text);
+    buffer_free(&again);
+}
+
 /* Also for words that could not be read: a program that asked for JSON gets JSON. */
 static bool wants_json(int argc, const char *const *argv) {
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
@@ -90,6 +106,8 @@ enum troupe_error command_run(struct session *session, int argc, const char *con
     enum troupe_error error = run_request_read(session, argc, argv, &request, fault);
     if (error == TROUPE_OK)
         error = execute(session, &request, &outcome, fault);
+    if (outcome.run_id[0] != '\0' && !request.values.no_store)
+        write_report(session, &request, &outcome);
     if (outcome.run_id[0] != '\0')
         run_ending_print(session, &request, &outcome, json ? stderr : stdout);
     if (json)

@@ -9,17 +9,21 @@
 #include "cli/moment.h"
 #include "cli/run_lines.h"
 #include "cli/run_listing.h"
+#include "cli/run_report.h"
 #include "cli/run_summary.h"
 
 #define TRIALS_SHOWN 60 /* unless --all */
 
 struct show_values {
     const char *runs;
+    const char *html;
     bool json, all;
 };
 static const struct option_row rows[] = {
     {OPTION_FLAG(struct show_values, all, "all", 'a', "every trial, not only the best 60")},
     {OPTION_FLAG(struct show_values, json, "json", 0, "one JSON object")},
+    {OPTION_TEXT(struct show_values, html, "html", 0, "FILE",
+                 "write the report of the run as it stands to FILE")},
     {OPTION_TEXT(struct show_values, runs, "runs", 0, "DIR", "where runs are kept (default: runs)")},
 };
 static const struct option_table options = {
@@ -27,7 +31,8 @@ static const struct option_table options = {
 const struct command_page page_show = {&options,
                                        "Without RUN: the newest. The object of --json has `trials`: number, "
                                        "state, values, objective, wall_ms.\n",
-                                       "  troupe show\n  troupe show digits-6b0760e9-c2c4 --json\n"};
+                                       "  troupe show\n  troupe show digits-6b0760e9-c2c4 --json\n"
+                                       "  troupe show --html report.html\n"};
 
 static const char *state_of(const struct run_record *record) {
     return record->state == RUN_RUNNING && !record->live ? "interrupted"
@@ -232,6 +237,8 @@ enum troupe_error command_show(struct session *session, int argc, const char *co
     if (error == TROUPE_OK)
         error = run_listing_choose(session->env, session->account, values.runs, words.words[0],
                                    &session->arena, &id, fault);
+    if (error == TROUPE_OK && values.html != NULL)
+        return run_report_write(session->env, session->account, values.runs, id, NULL, values.html, fault);
     if (error == TROUPE_OK)
         error = run_record_read(session->env, session->account, values.runs, id, &record, fault);
     if (error != TROUPE_OK)

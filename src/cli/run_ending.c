@@ -23,13 +23,12 @@ static void write_word(struct buffer *out, const char *word) {
     buffer_text(out, "'");
 }
 
-static void write_again(const struct run_request *request, struct buffer *out) {
-    buffer_text(out, "again      troupe run");
+void run_ending_write_again(const struct run_request *request, struct buffer *out) {
+    buffer_text(out, "troupe run");
     for (const char *const *word = request->rerun; word != NULL && *word != NULL; word++) {
         buffer_text(out, " ");
         write_word(out, *word);
     }
-    buffer_text(out, "\n");
 }
 
 static void write_resume(const struct run_request *request, const struct run_outcome *outcome,
@@ -91,8 +90,11 @@ void run_ending_print(struct session *session, const struct run_request *request
         if (outcome->state == RUN_STOPPED)
             write_resume(request, outcome, &text);
     }
-    if (outcome->state == RUN_FINISHED || outcome->state == RUN_DEADLINE)
-        write_again(request, &text);
+    if (outcome->state == RUN_FINISHED || outcome->state == RUN_DEADLINE) {
+        buffer_text(&text, "again      ");
+        run_ending_write_again(request, &text);
+        buffer_text(&text, "\n");
+    }
     fputs(buffer_string(&text), file);
     fflush(file);
     buffer_free(&text);

@@ -7,6 +7,8 @@
 
 #include "cli/run_request.h"
 
+/* The words of `troupe run ...` that start the run again, quoted for a shell. */
+void run_ending_write_again(const struct run_request *request, struct buffer *out);
 void run_ending_print(struct session *session, const struct run_request *request,
                       const struct run_outcome *outcome, FILE *file);
 /* One object on stdout: the response, or, when there is none, what went wrong. */
