@@ -130,6 +130,126 @@ static void growing(void **unused) {
     rig_end(&rig);
 }
 
+/* ---- rows that move all the time: nothing but moves from table to table, far more than growth brings ---- */
+
+#define MOVING 120U
+
+static void *move(void *arg) {
+    struct partition *partition = &rig.registry->partitions[0];
+    _Atomic unsigned *moves = arg;
+    while (!stop) {
+        struct table *table = table_new(&rig.account, 32), *emptied = NULL;
+        assert_non_null(table);
+        spin_lock(&partition->lock);
+        table_extend(partition, table);
+        while (emptied == NULL) {
+            emptied = table_migrate(rig.registry, partition);
+        }
+        spin_unlock(&partition->lock);
+        table_retire(rig.registry, emptied);
+        grace_collect(runtime_grace(rig.runtime));
+        ++*moves;
+    }
+    return NULL;
+}
+
+static void moving(void **unused) {
+    (void)unused;
+    pthread_t mover;
+    _Atomic unsigned moves = 0;
+    unsigned id;
+    start((struct registry_options){.partitions = 1});
+    for (unsigned at = 0; at < MOVING; at++) {
+        char name[32];
+        snprintf(name, sizeof name, "moving-%u", at);
+        OK(rig_register(&rig, "agents", name, actors[at % 4], 1));
+    }
+    OK(grace_register(runtime_grace(rig.runtime), &id));
+    OK(pthread_create(&mover, NULL, move, &moves));
+    for (unsigned round = 0; round < 100000 || moves < 500; round++) {
+        char name[32];
+        snprintf(name, sizeof name, "moving-%u", round * 7 % MOVING);
+        const struct registry_row *row = registry_lookup(rig.registry, "agents", name, 0);
+        assert_non_null(row); /* always there: in one table or the next */
+        assert_string_equal(row->bytes, name);
+        grace_quiescent(runtime_grace(rig.runtime), id);
+    }
+    stop = true;
+    pthread_join(mover, NULL);
+    grace_unregister(runtime_grace(rig.runtime), id);
+    rig_audit(&rig, true);
+    rig_end(&rig);
+}
+
+/* ---- find, while rows come and go in any order: those that were there throughout are found, once ---- */
+
+#define TOGGLED 400U
+
+static struct {
+    _Atomic unsigned changes; /* odd: under way */
+    _Atomic bool there;
+} toggled[TOGGLED];
+
+static void *toggle(void *arg) {
+    struct random_stream random;
+    random_seed(&random, 5, 0);
+    while (!stop) {
+        unsigned at = (unsigned)random_below(&random, TOGGLED);
+        char name[32];
+        snprintf(name, sizeof name, "toggled-%u", at);
+        toggled[at].changes++;
+        if (toggled[at].there) {
+            OK(registry_unregister(rig.registry, "agents", name, actors[1]));
+        } else {
+            OK(rig_register(&rig, "agents", name, actors[1], 1));
+        }
+        toggled[at].there = !toggled[at].there;
+        toggled[at].changes++;
+        if (at == 0) {
+            grace_collect(runtime_grace(rig.runtime));
+        }
+    }
+    return arg;
+}
+
+static void finding(void **unused) {
+    (void)unused;
+    static const struct registry_row *rows[TOGGLED];
+    static unsigned before[TOGGLED];
+    pthread_t toggler;
+    unsigned id, checked = 0, disturbed = 0;
+    start((struct registry_options){.partitions = 1});
+    memset(toggled, 0, sizeof toggled);
+    OK(grace_register(runtime_grace(rig.runtime), &id));
+    OK(pthread_create(&toggler, NULL, toggle, NULL));
+    for (unsigned round = 0; round < 3000 || disturbed < 3000; round++) {
+        unsigned char seen[TOGGLED] = {0};
+        for (unsigned at = 0; at < TOGGLED; at++) {
+            before[at] = toggled[at].changes;
+            if (!toggled[at].there || toggled[at].changes != before[at]) {
+                before[at] = 1;
+            }
+        }
+        struct capability_set wanted = {{1}};
+        size_t found = registry_find(rig.registry, "agents", &wanted, rows, TOGGLED);
+        for (size_t at = 0; at < found; at++) {
+            assert_int_equal(seen[strtoul(rows[at]->bytes + strlen("toggled-"), NULL, 10)]++, 0);
+        }
+        for (unsigned at = 0; at < TOGGLED; at++) {
+            bool throughout = before[at] % 2 == 0 && toggled[at].changes == before[at];
+            assert_true(!throughout || seen[at]);
+            checked += throughout;
+            disturbed += before[at] % 2 == 0 && !throughout;
+        }
+        grace_quiescent(runtime_grace(rig.runtime), id);
+    }
+    stop = true;
+    pthread_join(toggler, NULL);
+    grace_unregister(runtime_grace(rig.runtime), id);
+    assert_true(checked > 10000);
+    rig_end(&rig);
+}
+
 /* ---- linearizability of one key (Wing, Gong 1993) ---- */
 
 #define THREADS 3U
@@ -353,7 +473,8 @@ static void compare_and_set(void **unused) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(growing), cmocka_unit_test(histories),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(growing), cmocka_unit_test(moving),
+                                       cmocka_unit_test(finding), cmocka_unit_test(histories),
                                        cmocka_unit_test(compare_and_set)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

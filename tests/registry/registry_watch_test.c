@@ -324,6 +324,7 @@ static void on_threads(void **unused) {
 
 struct counter {
     unsigned added, removed, behind, others;
+    unsigned late; /* after FELL_BEHIND */
 };
 
 static void count_handle(struct turn *turn, void *state, const struct message *message) {
@@ -334,6 +335,7 @@ static void count_handle(struct turn *turn, void *state, const struct message *m
     if (message->kind != MESSAGE_REGISTRY_CHANGE) {
         return;
     }
+    counter->late += counter->behind;
     switch (MESSAGE_PAYLOAD(message, struct message_registry_change)->change) {
     case REGISTRY_ADDED:
         counter->added++;
@@ -369,7 +371,16 @@ static void first_reading(void **unused) {
     rig_end(&rig);
 }
 
-/* No memory for a change's message: the watcher is told that it fell behind, once, and the change is made. */
+/* The name passes from one to the other when the lease has ended: two changes in one write. */
+static enum troupe_error hand_over(struct rig *rig, const actor_ref *actors, unsigned round) {
+    uint64_t version;
+    struct registration registration = rig_registration("agents", "a", actors[round % 2], 1);
+    registration.lease_ns = 1;
+    return registry_register(rig->registry, &registration, 10 * round, &version, NULL);
+}
+
+/* No memory for a change's message: the watcher is told that it fell behind, once and last, and the change is
+ * made. */
 static void no_memory(void **unused) {
     (void)unused;
     unsigned told = 0;
@@ -377,27 +388,57 @@ static void no_memory(void **unused) {
         struct rig rig;
         uint64_t watch;
         struct counter counter = {0};
+        unsigned made = 0;
         rig_begin_sim(&rig, 6, NULL);
-        actor_ref actor = rig_spawn(&rig, NULL, NULL), watcher = rig_spawn(&rig, count_handle, &counter);
-        OK(registry_watch(rig.registry, NULL, "agents", watcher, &watch));
-        OK(rig_register(&rig, "agents", "a", actor, 1));
-        /* The pool of messages is used up: each further one is an allocation, sooner or later. */
+        actor_ref actors[2] = {rig_spawn(&rig, NULL, NULL), rig_spawn(&rig, NULL, NULL)};
+        OK(registry_watch(rig.registry, NULL, "agents", rig_spawn(&rig, count_handle, &counter), &watch));
+        for (unsigned at = 0; at < 2; at++) {
+            OK(hand_over(&rig, actors, made++)); /* monitors, arrays */
+        }
         memory_fail_after(n);
         enum troupe_error error = TROUPE_OK;
-        for (unsigned at = 0; at < 600 && error == TROUPE_OK; at++) {
-            error = registry_set_health(rig.registry, "agents", "a", 0, at % 2 ? HEALTH_UP : HEALTH_DOWN);
+        while (error == TROUPE_OK && made < 300) {
+            error = hand_over(&rig, actors, made);
+            made += error == TROUPE_OK;
         }
         bool fired = memory_fail_fired();
         memory_fail_after(0);
         assert_true(fired);
-        registry_unregister(rig.registry, "agents", "a", actor) == TROUPE_OK ? (void)0 : fail();
+        assert_int_equal(registry_lookup(rig.registry, "agents", "a", 0)->actor, actors[(made - 1) % 2]);
+        assert_int_equal(registry_count(rig.registry), 1);
         assert_int_equal(runtime_run(rig.runtime), TROUPE_DEAD);
-        assert_int_equal(counter.behind, error == TROUPE_OK);
+        assert_int_equal(counter.behind, error == TROUPE_OK); /* a message's memory, or a row's */
+        assert_int_equal(counter.late, 0);
+        assert_true(counter.behind || counter.added == made);
         told += counter.behind;
-        assert_int_equal(counter.removed, !counter.behind);
         rig_end(&rig);
     }
     assert_true(told > 0);
+}
+
+/* watch_len_max changes and not one more. */
+static void length_bound(void **unused) {
+    (void)unused;
+    for (unsigned length = 4; length <= 64; length *= 2) {
+        for (unsigned changes = length - 1; changes <= length + 2; changes++) {
+            struct rig rig;
+            uint64_t watch;
+            struct counter counter = {0};
+            rig_begin_sim(&rig, 7, &(struct registry_options){.watch_len_max = length});
+            actor_ref actor = rig_spawn(&rig, NULL, NULL);
+            OK(registry_watch(rig.registry, NULL, "agents", rig_spawn(&rig, count_handle, &counter), &watch));
+            for (unsigned at = 0; at < changes; at++) { /* none is handled meanwhile */
+                char name[16];
+                key_name(at, name);
+                OK(rig_register(&rig, "agents", name, actor, 1));
+            }
+            assert_int_equal(runtime_run(rig.runtime), TROUPE_DEAD);
+            assert_int_equal(counter.added, changes < length ? changes : length);
+            assert_int_equal(counter.behind, changes > length);
+            assert_int_equal(counter.late, 0);
+            rig_end(&rig);
+        }
+    }
 }
 
 static void bounds(void **unused) {
@@ -431,6 +472,8 @@ static void ending_handle(struct turn *turn, void *state, const struct message *
     (void)message;
     if (ending->round > 0) {
         assert_int_equal(registry_count(ending->rig->registry), 0); /* no ghosts */
+        assert_int_equal(rig_register(ending->rig, "agents", "ghost", ending->actor, 1), TROUPE_DEAD);
+        assert_int_equal(registry_count(ending->rig->registry), 0);
     }
     if (++ending->round == 50) {
         runtime_stop(turn->runtime);
@@ -461,7 +504,8 @@ static void actors_that_end(void **unused) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(in_virtual_time), cmocka_unit_test(on_threads), cmocka_unit_test(first_reading),
-        cmocka_unit_test(no_memory),       cmocka_unit_test(bounds),     cmocka_unit_test(actors_that_end),
+        cmocka_unit_test(no_memory),       cmocka_unit_test(bounds),     cmocka_unit_test(length_bound),
+        cmocka_unit_test(actors_that_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
