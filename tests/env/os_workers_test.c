@@ -96,7 +96,8 @@ static void worker_zero_is_woken_out_of_the_loop(void **state) {
 
 struct alarm_clock {
     struct env *env;
-    uint64_t deadline[2], woken[2];
+    uint64_t deadline[2];
+    _Atomic uint64_t woken[2];
 };
 
 static struct env_step alarm_step(void *context, unsigned worker) {
@@ -104,12 +105,9 @@ static struct env_step alarm_step(void *context, unsigned worker) {
     uint64_t now = env_now(alarm->env);
     if (now < alarm->deadline[worker])
         return (struct env_step){false, alarm->deadline[worker]};
-    if (!alarm->woken[worker]) {
+    if (!alarm->woken[worker])
         alarm->woken[worker] = now;
-        if (worker == 0)
-            env_worker_wake(alarm->env, 1);
-    }
-    if (worker == 1 && alarm->woken[1])
+    if (alarm->woken[0] && alarm->woken[1]) /* the later of the two sees both, whichever it is */
         env_workers_stop(alarm->env);
     return (struct env_step){false, UINT64_MAX};
 }

@@ -15,24 +15,29 @@
 struct scene {
     _Atomic(struct message *) head;
     struct message *tail;
-    struct message stub, messages[MESSAGES_MAX];
+    _Alignas(max_align_t) char room[1 + MESSAGES_MAX][sizeof(struct message)]; /* the stub, then the others */
     unsigned each, pops;
     struct message *taken[MESSAGES_MAX + 1];
     unsigned taken_count;
     uint64_t empty_handed; /* over all runs: pops that found the queue empty or cut */
 };
 
+/* They end in a flexible array, so that they cannot be members. 0: the stub. */
+static struct message *message_at(struct scene *scene, unsigned at) {
+    return (struct message *)(void *)scene->room[at];
+}
+
 static void scene_begin(void *context) {
     struct scene *scene = context;
     for (unsigned at = 0; at < SENDERS * scene->each; at++)
-        scene->messages[at].token = 0; /* "not written yet" */
+        message_at(scene, 1 + at)->token = 0; /* "not written yet" */
     scene->taken_count = 0;
-    mailbox_reset(&scene->head, &scene->tail, &scene->stub);
+    mailbox_reset(&scene->head, &scene->tail, message_at(scene, 0));
 }
 
 static void send_all(struct scene *scene, unsigned sender) {
     for (unsigned at = 0; at < scene->each; at++) {
-        struct message *message = &scene->messages[sender * scene->each + at];
+        struct message *message = message_at(scene, 1 + sender * scene->each + at);
         message->token = 1 + at;
         mailbox_push(&scene->head, message);
     }
@@ -47,7 +52,7 @@ static void second_sender(void *context) {
 }
 
 static void take_one(struct scene *scene) {
-    struct message *message = mailbox_pop(&scene->head, &scene->tail, &scene->stub);
+    struct message *message = mailbox_pop(&scene->head, &scene->tail, message_at(scene, 0));
     if (message == NULL) {
         scene->empty_handed++;
         return;
@@ -75,7 +80,8 @@ static void scene_check(void *context) {
     take_one(scene);
     assert_int_equal(scene->taken_count, total);
     for (unsigned at = 0; at < total; at++) {
-        unsigned sender = (unsigned)(scene->taken[at] - scene->messages) / scene->each;
+        size_t index = (size_t)((char *)scene->taken[at] - scene->room[1]) / sizeof scene->room[0];
+        size_t sender = index / scene->each;
         assert_int_equal(scene->taken[at]->token, ++next[sender]);
     }
 }
