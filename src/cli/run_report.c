@@ -135,15 +135,18 @@ static bool fill_agents(struct filling *filling) {
     uint64_t from = UINT64_MAX, to = 0;
     for (unsigned i = 0; i < record->agent_count; i++)
         agents[i].name = record->agents[i];
+    size_t count = 0;
     for (size_t i = 0; i < record->execution_count; i++) {
         const struct record_execution *execution = &record->executions[i];
-        made[i] = (struct report_execution){.trial = execution->trial,
-                                            .stage = execution->stage,
-                                            .agent = execution->agent,
-                                            .attempt = execution->attempt,
-                                            .failed = execution->state != TASK_OK,
-                                            .started_ns = execution->started,
-                                            .ended_ns = execution->ended};
+        if (execution->reused) /* nobody was busy with it */
+            continue;
+        made[count++] = (struct report_execution){.trial = execution->trial,
+                                                  .stage = execution->stage,
+                                                  .agent = execution->agent,
+                                                  .attempt = execution->attempt,
+                                                  .failed = execution->state != TASK_OK,
+                                                  .started_ns = execution->started,
+                                                  .ended_ns = execution->ended};
         from = execution->ready < from ? execution->ready : from;
         to = execution->done > to ? execution->done : to;
         if (execution->agent >= record->agent_count)
@@ -166,7 +169,7 @@ static bool fill_agents(struct filling *filling) {
     filling->report->agents = agents;
     filling->report->agent_count = record->agent_count;
     filling->report->executions = made;
-    filling->report->execution_count = record->execution_count;
+    filling->report->execution_count = count;
     return true;
 }
 

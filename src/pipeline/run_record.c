@@ -112,6 +112,37 @@ static struct record_trial *trial_of(struct run_record *record, uint32_t number)
                                                                                  : NULL;
 }
 
+/* Stages that the trial took from others' executions, as executions of their own. */
+static bool add_reused(struct record_reading *reading, uint32_t trial, const struct node *list) {
+    struct run_record *record = reading->record;
+    for (size_t i = 0; i < node_count(list); i++) {
+        const struct node *one = node_at(list, i), *stage = node_at(one, 0);
+        if (node_count(one) != 3 || node_kind(stage) != DOCUMENT_INT || node_int(stage) < 0 ||
+            node_int(stage) >= record->pipeline->stage_count)
+            continue;
+        struct record_execution *execution =
+            array_at(reading, &record->executions, &reading->execution_capacity, sizeof *record->executions,
+                     record->execution_count);
+        if (execution == NULL)
+            return false;
+        uint64_t ready = ns_of(node_at(one, 1)), done = ns_of(node_at(one, 2));
+        done = done > ready ? done : ready;
+        *execution = (struct record_execution){.trial = trial,
+                                               .agent = RECORD_UNKNOWN,
+                                               .stage = (uint16_t)node_int(stage),
+                                               .state = TASK_OK,
+                                               .reused = true,
+                                               .ready = ready,
+                                               .assigned = done,
+                                               .accepted = done,
+                                               .started = done,
+                                               .ended = done,
+                                               .done = done};
+        record->execution_count++;
+    }
+    return true;
+}
+
 static bool on_told(void *context, const struct store_row *row, const char *name, const char *text) {
     struct record_reading *reading = context;
     struct run_record *record = reading->record;
@@ -122,14 +153,16 @@ static bool on_told(void *context, const struct store_row *row, const char *name
     const struct node *root = parse(reading, text);
     if (root == NULL)
         return false;
-    uint64_t elapsed = ns_of(node_get(root, "elapsed_us")), wall = ns_of(node_get(root, "wall_us"));
+    uint64_t elapsed = ns_of(node_get(root, "elapsed_us"));
     trial->state = row->a == TRIAL_OK ? TRIAL_OK : TRIAL_FAILED;
     trial->told_ns = elapsed;
-    trial->created_ns = elapsed > wall ? elapsed - wall : 0;
+    trial->created_ns = ns_of(node_get(root, "created_us"));
     trial->message = message_of(reading, root);
     record->told++;
     record->elapsed_ns = elapsed > record->elapsed_ns ? elapsed : record->elapsed_ns;
     worked(reading, row);
+    if (!add_reused(reading, row->trial, node_get(root, "reused_us")))
+        return false;
     if (trial->state != TRIAL_OK) {
         record->failed++;
         return reading->error == TROUPE_OK;

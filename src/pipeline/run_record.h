@@ -24,6 +24,7 @@ struct record_execution {  /* one attempt of one stage */
     uint32_t trial, agent; /* agent: index into agents; RECORD_UNKNOWN */
     uint16_t stage, attempt;
     enum task_state state;
+    bool reused; /* taken from another trial's execution: only ready and done mean anything */
     uint64_t ready, assigned, accepted, started, ended, done; /* ascending; equal where nothing happened */
     uint64_t cpu_ns;
     const char *message; /* may be NULL */

@@ -79,6 +79,29 @@ static bool read_metric(const struct stage_result *result, const char *name, dou
     return found;
 }
 
+/* Of the run's running time, over resumes. */
+static int64_t running_us(const struct run *run, uint64_t at_ns) {
+    return at_ns > run->start_ns ? (int64_t)((run->elapsed_before_ns + at_ns - run->start_ns) / 1000)
+                                 : (int64_t)(run->elapsed_before_ns / 1000);
+}
+
+/* Stages taken from another trial leave no row of their own: [stage, ready, done] of each. */
+static void write_reused(const struct run *run, const struct trial *trial, struct json *json) {
+    json_key(json, "reused_us");
+    json_array_begin(json);
+    for (unsigned i = 0; i < run->pipeline->stage_count; i++) {
+        const struct trial_stage *stage = &trial->stages[i];
+        if (!stage->reused || stage->state != STAGE_DONE)
+            continue;
+        json_array_begin(json);
+        json_int(json, i);
+        json_int(json, running_us(run, stage->times.ready));
+        json_int(json, running_us(run, stage->times.done));
+        json_array_end(json);
+    }
+    json_array_end(json);
+}
+
 static void write_told(struct run *run, struct turn *turn, struct trial *trial) {
     struct buffer text;
     struct json json;
@@ -86,8 +109,9 @@ static void write_told(struct run *run, struct turn *turn, struct trial *trial) 
     json_init(&json, &text);
     json_object_begin(&json);
     json_field_int(&json, "wall_us", (int64_t)(turn->now_ns - trial->created_ns) / 1000);
-    json_field_int(&json, "elapsed_us",
-                   (int64_t)(run->elapsed_before_ns + turn->now_ns - run->start_ns) / 1000);
+    json_field_int(&json, "created_us", running_us(run, trial->created_ns));
+    json_field_int(&json, "elapsed_us", running_us(run, turn->now_ns));
+    write_reused(run, trial, &json);
     if (trial->message[0] != '\0')
         json_field_string(&json, "message", trial->message);
     json_object_end(&json);
