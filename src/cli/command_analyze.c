@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "analyze/analyze.h"
 #include "cli/command.h"
+#include "cli/run_analysis.h"
 #include "cli/run_listing.h"
 
 #define TRACE_BYTES_MAX (1u << 30)
@@ -33,111 +33,15 @@ const struct command_page page_analyze = {
     "  troupe analyze digits-6b0760e9-c2c4 --trial 17\n"
     "  troupe analyze runs/digits-6b0760e9-c2c4/trace.bin --json\n"};
 
-/* ---- a run's record in the analyser's words ---- */
-
-static enum analyze_outcome outcome_of(enum task_state state) {
-    return state == TASK_OK ? ANALYZE_OK : state == TASK_CANCELLED ? ANALYZE_CANCELLED : ANALYZE_FAILED;
-}
-
-static bool fill_trials(const struct run_record *record, struct arena *arena, struct analyze_record *ret) {
-    struct analyze_trial *trials = ARENA_ARRAY(arena, struct analyze_trial, record->trial_count + 1);
-    if (trials == NULL)
-        return false;
-    for (size_t i = 0; i < record->trial_count; i++) {
-        const struct record_trial *trial = &record->trials[i];
-        bool settled = trial->state == TRIAL_OK || trial->state == TRIAL_FAILED;
-        trials[i] = (struct analyze_trial){.number = trial->number,
-                                           .outcome = trial->state == TRIAL_OK       ? ANALYZE_OK
-                                                      : trial->state == TRIAL_FAILED ? ANALYZE_FAILED
-                                                                                     : ANALYZE_CANCELLED,
-                                           .created = trial->created_ns,
-                                           .told = trial->told_ns,
-                                           .ended = trial->told_ns,
-                                           .settled = settled};
-    }
-    ret->trials = trials;
-    ret->trial_count = record->trial_count;
-    return true;
-}
-
-static const struct record_trial *trial_numbered(const struct run_record *record, uint32_t number) {
-    size_t low = 0, high = record->trial_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (record->trials[middle].number < number)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < record->trial_count && record->trials[low].number == number ? &record->trials[low] : NULL;
-}
-
-/* Of a trial that a resume began anew only its last life counts; what the held-out test ran came after it. */
-static bool of_its_life(const struct run_record *record, const struct record_execution *execution) {
-    const struct record_trial *trial = trial_numbered(record, execution->trial);
-    return trial != NULL && execution->ready >= trial->created_ns &&
-           (trial->told_ns == 0 || execution->ready <= trial->told_ns);
-}
-
-static bool fill_executions(const struct run_record *record, struct arena *arena,
-                            struct analyze_record *ret) {
-    struct analyze_execution *made =
-        ARENA_ARRAY(arena, struct analyze_execution, record->execution_count + 1);
-    size_t count = 0;
-    if (made == NULL)
-        return false;
-    for (size_t i = 0; i < record->execution_count; i++) {
-        const struct record_execution *execution = &record->executions[i];
-        if (of_its_life(record, execution))
-            made[count++] = (struct analyze_execution){
-                .trial = execution->trial,
-                .stage = execution->stage,
-                .attempt = execution->attempt,
-                .outcome = outcome_of(execution->state),
-                .reused = execution->reused,
-                .agent = execution->agent == RECORD_UNKNOWN ? ANALYZE_UNKNOWN : execution->agent,
-                .ready = execution->ready,
-                .assigned = execution->assigned,
-                .accepted = execution->accepted,
-                .started = execution->started,
-                .ended = execution->ended,
-                .done = execution->done,
-                .cpu_ns = execution->cpu_ns};
-    }
-    ret->executions = made;
-    ret->execution_count = count;
-    return true;
-}
-
-static enum troupe_error fill(const struct run_record *record, struct env *env, struct arena *arena,
-                              struct analyze_record *ret, struct fault *fault) {
-    const struct pipeline *pipeline = record->pipeline;
-    struct analyze_stage *stages = ARENA_ARRAY(arena, struct analyze_stage, pipeline->stage_count + 1);
-    if (stages == NULL || !fill_trials(record, arena, ret) || !fill_executions(record, arena, ret))
-        return fault_set(fault, TROUPE_NOMEM, record->id, "out of memory analyzing it");
-    for (unsigned i = 0; i < pipeline->stage_count; i++)
-        stages[i] = (struct analyze_stage){pipeline->stages[i].name, pipeline->stages[i].needs};
-    ret->stages = stages;
-    ret->stage_count = pipeline->stage_count;
-    ret->objective_stage = pipeline->objective_stage;
-    ret->agents = record->agents;
-    ret->agent_count = record->agent_count;
-    ret->wall_ns = record->elapsed_ns;
-    ret->cores = env_cores(env);
-    return TROUPE_OK;
-}
-
 static enum troupe_error analyze_record_of(struct session *session, const struct run_record *record,
                                            const struct analyze_values *values, struct buffer *out,
                                            struct fault *fault) {
-    struct analyze_record plain = {0};
     struct analysis *analysis = NULL;
-    enum troupe_error error = fill(record, session->env, &session->arena, &plain, fault);
-    if (error == TROUPE_OK && values->trial >= 0 && trial_numbered(record, (uint32_t)values->trial) == NULL)
-        error = fault_set(fault, TROUPE_NOT_FOUND, "--trial", "%s has no trial %lld", record->id,
-                          (long long)values->trial);
-    if (error == TROUPE_OK)
-        error = analyze_run(&plain, session->account, &analysis, fault);
+    if (values->trial >= 0 && !run_analysis_knows(record, (uint32_t)values->trial))
+        return fault_set(fault, TROUPE_NOT_FOUND, "--trial", "%s has no trial %lld", record->id,
+                         (long long)values->trial);
+    enum troupe_error error =
+        run_analysis_make(record, session->env, &session->arena, session->account, &analysis, fault);
     if (error != TROUPE_OK)
         return error;
     if (values->json) {

@@ -1,6 +1,7 @@
 /* From a record to a report: the same facts in the report floor's words. What a record does not know is left
  * absent; of a run that has ended the account of time is its response's, so that every page and summary agree. */
 #include "cli/run_report.h"
+#include "cli/run_analysis.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -210,8 +211,22 @@ static bool fill_facts(struct filling *filling) {
     return facts[2].value != NULL;
 }
 
-enum troupe_error run_report_fill(const struct run_record *record, const char *again, struct arena *arena,
-                                  struct report_run *ret_report, struct fault *fault) {
+static enum troupe_error fill_findings(struct filling *filling, const struct analysis *analysis,
+                                       struct fault *fault) {
+    struct report_finding *findings =
+        ARENA_ARRAY(filling->arena, struct report_finding, analysis->bottleneck_count + 1);
+    if (findings == NULL)
+        return fault_set(fault, TROUPE_NOMEM, filling->record->id, "out of memory making its report");
+    for (unsigned i = 0; i < analysis->bottleneck_count; i++)
+        findings[i] = (struct report_finding){analysis->bottlenecks[i].title, analysis->bottlenecks[i].text};
+    filling->report->findings = findings;
+    filling->report->finding_count = analysis->bottleneck_count;
+    return TROUPE_OK;
+}
+
+enum troupe_error run_report_fill(const struct run_record *record, const struct analysis *analysis,
+                                  const char *again, struct arena *arena, struct report_run *ret_report,
+                                  struct fault *fault) {
     const struct node *response = record->response != NULL ? document_root(record->response) : NULL;
     struct report_run report = {
         .id = record->id,
@@ -237,14 +252,17 @@ enum troupe_error run_report_fill(const struct run_record *record, const char *a
                 fill_agents(&filling) && fill_events(&filling) && fill_facts(&filling);
     if (!made)
         return fault_set(fault, TROUPE_NOMEM, record->id, "out of memory making its report");
-    *ret_report = report;
-    return TROUPE_OK;
+    enum troupe_error error = fill_findings(&filling, analysis, fault);
+    if (error == TROUPE_OK)
+        *ret_report = report;
+    return error;
 }
 
 enum troupe_error run_report_write(struct env *env, struct account *account, const char *runs_directory,
                                    const char *run_id, const char *again, const char *path,
                                    struct fault *fault) {
     struct run_record *record = NULL;
+    struct analysis *analysis = NULL;
     struct report_run report;
     struct arena arena;
     struct buffer page;
@@ -253,7 +271,9 @@ enum troupe_error run_report_write(struct env *env, struct account *account, con
         return error;
     arena_init(&arena, account);
     buffer_init(&page, account, PAGE_BYTES_MAX);
-    error = run_report_fill(record, again, &arena, &report, fault);
+    error = run_analysis_make(record, env, &arena, account, &analysis, fault);
+    if (error == TROUPE_OK)
+        error = run_report_fill(record, analysis, again, &arena, &report, fault);
     if (error == TROUPE_OK) {
         error = report_html(&report, &page);
         if (error != TROUPE_OK)
@@ -262,6 +282,7 @@ enum troupe_error run_report_write(struct env *env, struct account *account, con
     if (error == TROUPE_OK)
         error = env_write_file(env, path, page.bytes, page.length, fault);
     buffer_free(&page);
+    analysis_free(analysis, account);
     arena_free(&arena);
     run_record_free(record);
     return error;

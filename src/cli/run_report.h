@@ -6,10 +6,11 @@
 #include "pipeline/pipeline.h"
 #include "report/report.h"
 
+struct analysis;
 /* `again`: the command line that starts the run again; NULL: not known. */
-MUST_CHECK enum troupe_error run_report_fill(const struct run_record *record, const char *again,
-                                             struct arena *arena, struct report_run *ret_report,
-                                             struct fault *fault);
+MUST_CHECK enum troupe_error run_report_fill(const struct run_record *record, const struct analysis *analysis,
+                                             const char *again, struct arena *arena,
+                                             struct report_run *ret_report, struct fault *fault);
 /* Reads the run back from its store and writes the page to `path`. */
 MUST_CHECK enum troupe_error run_report_write(struct env *env, struct account *account,
                                               const char *runs_directory, const char *run_id,

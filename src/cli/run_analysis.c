@@ -1,0 +1,111 @@
+/* A run's record in the analyser's words, and the analysis. See the header. */
+#include "cli/run_analysis.h"
+
+#include <string.h>
+
+static enum analyze_outcome outcome_of(enum task_state state) {
+    return state == TASK_OK ? ANALYZE_OK : state == TASK_CANCELLED ? ANALYZE_CANCELLED : ANALYZE_FAILED;
+}
+
+static bool fill_trials(const struct run_record *record, struct arena *arena, struct analyze_record *ret) {
+    struct analyze_trial *trials = ARENA_ARRAY(arena, struct analyze_trial, record->trial_count + 1);
+    if (trials == NULL)
+        return false;
+    for (size_t i = 0; i < record->trial_count; i++) {
+        const struct record_trial *trial = &record->trials[i];
+        bool settled = trial->state == TRIAL_OK || trial->state == TRIAL_FAILED;
+        trials[i] = (struct analyze_trial){.number = trial->number,
+                                           .outcome = trial->state == TRIAL_OK       ? ANALYZE_OK
+                                                      : trial->state == TRIAL_FAILED ? ANALYZE_FAILED
+                                                                                     : ANALYZE_CANCELLED,
+                                           .created = trial->created_ns,
+                                           .told = trial->told_ns,
+                                           .ended = trial->told_ns,
+                                           .settled = settled};
+    }
+    ret->trials = trials;
+    ret->trial_count = record->trial_count;
+    return true;
+}
+
+static const struct record_trial *trial_numbered(const struct run_record *record, uint32_t number) {
+    size_t low = 0, high = record->trial_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (record->trials[middle].number < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < record->trial_count && record->trials[low].number == number ? &record->trials[low] : NULL;
+}
+
+/* Of a trial that a resume began anew only its last life counts; what the held-out test ran came after it. */
+static bool of_its_life(const struct run_record *record, const struct record_execution *execution) {
+    const struct record_trial *trial = trial_numbered(record, execution->trial);
+    return trial != NULL && execution->ready >= trial->created_ns &&
+           (trial->told_ns == 0 || execution->ready <= trial->told_ns);
+}
+
+static bool fill_executions(const struct run_record *record, struct arena *arena,
+                            struct analyze_record *ret) {
+    struct analyze_execution *made =
+        ARENA_ARRAY(arena, struct analyze_execution, record->execution_count + 1);
+    size_t count = 0;
+    if (made == NULL)
+        return false;
+    for (size_t i = 0; i < record->execution_count; i++) {
+        const struct record_execution *execution = &record->executions[i];
+        if (of_its_life(record, execution))
+            made[count++] = (struct analyze_execution){
+                .trial = execution->trial,
+                .stage = execution->stage,
+                .attempt = execution->attempt,
+                .outcome = outcome_of(execution->state),
+                .reused = execution->reused,
+                .agent = execution->agent == RECORD_UNKNOWN ? ANALYZE_UNKNOWN : execution->agent,
+                .ready = execution->ready,
+                .assigned = execution->assigned,
+                .accepted = execution->accepted,
+                .started = execution->started,
+                .ended = execution->ended,
+                .done = execution->done,
+                .cpu_ns = execution->cpu_ns};
+    }
+    ret->executions = made;
+    ret->execution_count = count;
+    return true;
+}
+
+static enum troupe_error fill(const struct run_record *record, struct env *env, struct arena *arena,
+                              struct analyze_record *ret, struct fault *fault) {
+    const struct pipeline *pipeline = record->pipeline;
+    struct analyze_stage *stages = ARENA_ARRAY(arena, struct analyze_stage, pipeline->stage_count + 1);
+    if (stages == NULL || !fill_trials(record, arena, ret) || !fill_executions(record, arena, ret))
+        return fault_set(fault, TROUPE_NOMEM, record->id, "out of memory analyzing it");
+    for (unsigned i = 0; i < pipeline->stage_count; i++)
+        stages[i] = (struct analyze_stage){pipeline->stages[i].name, pipeline->stages[i].needs};
+    ret->stages = stages;
+    ret->stage_count = pipeline->stage_count;
+    ret->objective_stage = pipeline->objective_stage;
+    ret->agents = record->agents;
+    ret->agent_count = record->agent_count;
+    ret->wall_ns = record->elapsed_ns;
+    ret->cores = env_cores(env);
+    return TROUPE_OK;
+}
+
+bool run_analysis_knows(const struct run_record *record, uint32_t trial) {
+    return trial_numbered(record, trial) != NULL;
+}
+
+enum troupe_error run_analysis_make(const struct run_record *record, struct env *env, struct arena *arena,
+                                    struct account *account, struct analysis **ret_analysis,
+                                    struct fault *fault) {
+    struct analyze_record *plain =
+        ARENA_NEW(arena, struct analyze_record); /* the analysis keeps pointing at it */
+    if (plain == NULL)
+        return fault_set(fault, TROUPE_NOMEM, record->id, "out of memory analyzing it");
+    enum troupe_error error = fill(record, env, arena, plain, fault);
+    return error == TROUPE_OK ? analyze_run(plain, account, ret_analysis, fault) : error;
+}
