@@ -1,4 +1,4 @@
-/* What the tests of this floor share: a runtime on the real env whose account must read zero at the end, actors
+/* What the tests of this floor share: a runtime on the real env or in the simulation whose account must read zero at the end, actors
  * spawned and messages posted in one line. Handlers may assert: a failure on another thread than the first aborts
  * the program, which fails the test too. */
 #ifndef TESTS_RUNTIME_RUNTIME_RIG_H
@@ -26,6 +26,14 @@ static inline void rig_begin_with(const struct runtime_options *options) {
 
 static inline void rig_begin(unsigned workers) {
     rig_begin_with(&(struct runtime_options){.workers = workers, .actors_max = 4096});
+}
+
+/* In virtual time, under a seed, on 1 to 4 virtual workers drawn from it. */
+static inline void rig_begin_sim(uint64_t seed) {
+    rig_account = ACCOUNT("runtime_rig");
+    OK(env_sim_create(&rig_account, &(struct env_sim_options){.seed = seed}, &rig_env));
+    OK(runtime_create(rig_env, &rig_account, &(struct runtime_options){.actors_max = 4096}, &rig_runtime,
+                      NULL));
 }
 
 /* Everything must have been given back. */
