@@ -166,7 +166,7 @@ static void moving(void **unused) {
     }
     OK(grace_register(runtime_grace(rig.runtime), &id));
     OK(pthread_create(&mover, NULL, move, &moves));
-    for (unsigned round = 0; round < 100000 || moves < 500; round++) {
+    for (unsigned round = 0; round < 400000 || moves < 2000; round++) {
         char name[32];
         snprintf(name, sizeof name, "moving-%u", round * 7 % MOVING);
         const struct registry_row *row = registry_lookup(rig.registry, "agents", name, 0);
@@ -222,7 +222,7 @@ static void finding(void **unused) {
     memset(toggled, 0, sizeof toggled);
     OK(grace_register(runtime_grace(rig.runtime), &id));
     OK(pthread_create(&toggler, NULL, toggle, NULL));
-    for (unsigned round = 0; round < 3000 || disturbed < 3000; round++) {
+    for (unsigned round = 0; round < 10000 || disturbed < 20000; round++) {
         unsigned char seen[TOGGLED] = {0};
         for (unsigned at = 0; at < TOGGLED; at++) {
             before[at] = toggled[at].changes;
