@@ -1,0 +1,232 @@
+/* What the registry costs: look-ups of uniformly drawn names by 1 and 2 threads, in batches of 16, misses, writes
+ * (register and unregister of further names), find of the first 16 with one capability of 64, bytes per name.
+ *
+ * Names are 16 bytes long. Times are CPU time of the threads that work, so that a shared machine does not
+ * count; with 2 threads also the look-ups of both per second of wall time. Drawing a name costs a few ns and is
+ * counted in. Threads: readers registered with the grace periods; no actor runs.
+ * Memory: the account's. */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench_figure.h"
+#include "registry/registry.h"
+
+#define THREADS_MAX 2U
+#define NAME_BYTES 17U
+#define ACTORS 256U
+#define BATCH 16U
+#define QUIESCENT_EVERY 64U
+
+struct rig {
+    struct account account;
+    struct env *env;
+    struct runtime *runtime;
+    struct registry *registry;
+    actor_ref actors[ACTORS];
+    char (*names)[NAME_BYTES]; /* twice `keys`: the second half is registered by `churn` alone */
+    unsigned keys, operations, rounds;
+};
+
+struct load {
+    struct rig *rig;
+    void (*work)(struct rig *rig, struct random_stream *random, unsigned reader);
+    unsigned number;
+    uint64_t cpu_ns;
+};
+
+static struct rig rig;
+static uint64_t found; /* what is looked up is used */
+
+static const char *drawn(struct random_stream *random, unsigned keys) {
+    return rig.names[random_u64(random) % keys];
+}
+
+/* ---- loads ---- */
+
+static void look_up(struct rig *at, struct random_stream *random, unsigned reader) {
+    uint64_t hits = 0;
+    for (unsigned done = 0; done < at->operations; done++) {
+        hits += registry_lookup(at->registry, "agents", drawn(random, at->keys), 0) != NULL;
+        if (done % QUIESCENT_EVERY == 0) {
+            grace_quiescent(runtime_grace(at->runtime), reader);
+        }
+    }
+    CHECK(hits == at->operations);
+}
+
+static void miss(struct rig *at, struct random_stream *random, unsigned reader) {
+    uint64_t hits = 0;
+    (void)reader;
+    for (unsigned done = 0; done < at->operations; done++) {
+        hits += registry_lookup(at->registry, "agents", drawn(random, at->keys) + 1, 0) != NULL;
+    }
+    CHECK(hits == 0);
+}
+
+static void look_up_batches(struct rig *at, struct random_stream *random, unsigned reader) {
+    const char *names[BATCH];
+    const struct registry_row *rows[BATCH];
+    for (unsigned done = 0; done < at->operations; done += BATCH) {
+        for (unsigned name = 0; name < BATCH; name++) {
+            names[name] = drawn(random, at->keys);
+        }
+        CHECK(registry_lookup_batch(at->registry, "agents", names, BATCH, 0, rows) == BATCH);
+        grace_quiescent(runtime_grace(at->runtime), reader);
+    }
+}
+
+static void churn(struct rig *at, struct random_stream *random, unsigned reader) {
+    uint64_t version;
+    for (unsigned done = 0; done < at->operations / 8; done++) {
+        const char *name = at->names[at->keys + random_u64(random) % at->keys];
+        struct registration registration = {
+            .name_space = "agents", .name = name, .actor = at->actors[done % ACTORS], .health = HEALTH_UP};
+        if (registry_register(at->registry, &registration, 0, &version, NULL) == TROUPE_OK) {
+            IGNORE(registry_unregister(at->registry, "agents", name, registration.actor),
+                   "of two threads with one name, one may be refused");
+        }
+        if (done % QUIESCENT_EVERY == 0) {
+            grace_quiescent(runtime_grace(at->runtime), reader);
+            grace_collect(runtime_grace(at->runtime));
+        }
+    }
+}
+
+static void find(struct rig *at, struct random_stream *random, unsigned reader) {
+    const struct registry_row *rows[16];
+    (void)reader;
+    for (unsigned done = 0; done < at->operations / 16; done++) {
+        struct capability_set wanted = {{UINT64_C(1) << random_u64(random) % 64}};
+        found += registry_find(at->registry, "agents", &wanted, rows, 16);
+    }
+}
+
+/* ---- the frame ---- */
+
+static void *run_load(void *arg) {
+    struct load *load = arg;
+    struct random_stream random;
+    unsigned reader;
+    random_seed(&random, 1, load->number);
+    if (grace_register(runtime_grace(load->rig->runtime), &reader) != TROUPE_OK) {
+        bench_fail("registry_bench", TROUPE_LIMIT, NULL);
+    }
+    uint64_t began_ns = env_thread_cpu(load->rig->env);
+    load->work(load->rig, &random, reader);
+    load->cpu_ns = env_thread_cpu(load->rig->env) - began_ns;
+    grace_unregister(runtime_grace(load->rig->runtime), reader);
+    return NULL;
+}
+
+/* CPU ns per operation, and million operations per second of wall time, of `threads` threads together. */
+static double once(void (*work)(struct rig *, struct random_stream *, unsigned), unsigned threads,
+                   unsigned operations, double *ret_millions) {
+    struct load loads[THREADS_MAX];
+    pthread_t ids[THREADS_MAX];
+    uint64_t cpu_ns = 0, began_ns = env_now(rig.env);
+    for (unsigned at = 0; at < threads; at++) {
+        loads[at] = (struct load){.rig = &rig, .work = work, .number = at};
+        if (pthread_create(&ids[at], NULL, run_load, &loads[at]) != 0) {
+            bench_fail("registry_bench", TROUPE_LIMIT, NULL);
+        }
+    }
+    for (unsigned at = 0; at < threads; at++) {
+        pthread_join(ids[at], NULL);
+        cpu_ns += loads[at].cpu_ns;
+    }
+    double all = (double)threads * operations;
+    *ret_millions = all * 1000 / (double)(env_now(rig.env) - began_ns);
+    return (double)cpu_ns / all;
+}
+
+static void measure(const char *figure, void (*work)(struct rig *, struct random_stream *, unsigned),
+                    unsigned threads, unsigned operations) {
+    double cpu_ns[BENCH_ROUNDS_MAX], millions[BENCH_ROUNDS_MAX];
+    char name[64];
+    for (unsigned round = 0; round < rig.rounds; round++) {
+        cpu_ns[round] = once(work, threads, operations, &millions[round]);
+    }
+    snprintf(name, sizeof name, "%s, %u thread%s", figure, threads, threads == 1 ? "" : "s");
+    bench_print(
+        &(struct bench_figure){"registry", name, "ns of CPU", cpu_ns, rig.rounds, BENCH_NO_TARGET, 0});
+    if (threads > 1) {
+        bench_print(&(struct bench_figure){"registry", name, "million per second of wall time", millions,
+                                           rig.rounds, BENCH_NO_TARGET, 0});
+    }
+}
+
+static void fill(void) {
+    struct fault fault = {0};
+    uint64_t version;
+    rig.names = memory_alloc(&rig.account, 2 * (size_t)rig.keys * NAME_BYTES);
+    if (rig.names == NULL) {
+        bench_fail("registry_bench", TROUPE_NOMEM, &fault);
+    }
+    for (unsigned at = 0; at < 2 * rig.keys; at++) {
+        snprintf(rig.names[at], NAME_BYTES, "agent-%010u", at);
+    }
+    for (unsigned at = 0; at < ACTORS; at++) {
+        struct actor_spec spec = {.name = "idle", .handle = (actor_handler)(void (*)(void))abort};
+        if (actor_spawn(rig.runtime, &spec, &rig.actors[at]) != TROUPE_OK) {
+            bench_fail("registry_bench", TROUPE_NOMEM, &fault);
+        }
+    }
+    for (unsigned at = 0; at < rig.keys; at++) {
+        struct registration registration = {.name_space = "agents",
+                                            .name = rig.names[at],
+                                            .actor = rig.actors[at % ACTORS],
+                                            .capabilities = {{UINT64_C(1) << at * 7 % 64}},
+                                            .health = HEALTH_UP};
+        enum troupe_error error = registry_register(rig.registry, &registration, 0, &version, &fault);
+        if (error != TROUPE_OK) {
+            bench_fail("registry_bench", error, &fault);
+        }
+    }
+}
+
+int main(int argc, char **argv) {
+    struct fault fault = {0};
+    unsigned keys = 100000, operations = 1000000, rounds = 5;
+    const struct bench_option options[] = {
+        {"--keys", &keys, 100, 1, 10000000, "names registered"},
+        {"--operations", &operations, 1600, 16, 1U << 30, "look-ups of each thread and round"},
+        {"--rounds", &rounds, 1, 1, BENCH_ROUNDS_MAX, "rounds, of which the median is printed"},
+    };
+    bench_options("registry_bench", argc, argv, options, ARRAY_COUNT(options));
+    rig = (struct rig){
+        .account = ACCOUNT("registry_bench"), .keys = keys, .operations = operations, .rounds = rounds};
+    enum troupe_error error = env_os_create(&rig.account, &rig.env);
+    if (error == TROUPE_OK) {
+        error = runtime_create(rig.env, &rig.account, &(struct runtime_options){.workers = 1}, &rig.runtime,
+                               &fault);
+    }
+    if (error == TROUPE_OK) {
+        error =
+            registry_create(rig.runtime, &rig.account,
+                            &(struct registry_options){.rows_max = 2 * (size_t)keys}, &rig.registry, &fault);
+    }
+    if (error != TROUPE_OK) {
+        bench_fail("registry_bench", error, &fault);
+    }
+    fill();
+    struct registry_statistics statistics;
+    registry_statistics(rig.registry, &statistics);
+    double bytes = (double)statistics.bytes / keys;
+    measure("look-up", look_up, 1, operations);
+    measure("look-up", look_up, 2, operations);
+    measure("look-up in batches of 16", look_up_batches, 1, operations);
+    measure("look-up of an absent name", miss, 1, operations);
+    measure("register and unregister", churn, 1, operations / 8);
+    measure("register and unregister", churn, 2, operations / 8);
+    measure("find 16 of one capability", find, 1, operations / 16);
+    bench_print(
+        &(struct bench_figure){"registry", "memory", "bytes per name", &bytes, 1, BENCH_NO_TARGET, 0});
+    CHECK(found > 0);
+    runtime_free(rig.runtime);
+    registry_free(rig.registry);
+    memory_free(&rig.account, rig.names);
+    env_destroy(rig.env);
+    return 0;
+}
