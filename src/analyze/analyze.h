@@ -38,7 +38,7 @@ struct analyze_trial {
     uint32_t number;
     enum analyze_outcome outcome;
     uint64_t created, told, ended; /* asked for; objective known; durable. ended == told: not recorded */
-    bool settled;                  /* false: still under way, left out of every sum */
+    bool settled; /* false: still under way, left out of every sum; its times are not looked at */
 };
 struct analyze_record {
     const struct analyze_stage *stages;

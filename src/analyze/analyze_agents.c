@@ -1,5 +1,6 @@
 /* analyze_agents: how the agents' time divides. Per agent: executing is the union of its executions (a batch
- * counts once); waiting is time in which trials were under way but it executed nothing; idle is the rest. With E
+ * counts once); waiting is time in which trials or their tests were under way but it executed nothing; idle is the
+ * rest. With E
  * the executing and U the under-way set: |E| + (|U| - |U and E|) + (wall - |U or E|) = wall, and the three are
  * measured by separate sweeps, so the identity is a check. Memory: scratch on the account, freed here. */
 #include "analyze/analysis_private.h"
@@ -22,13 +23,18 @@ static bool executed(const struct analyze_execution *one) {
     return !one->reused && one->ended > one->started;
 }
 
+/* Lives of the trials, and of stages besides them: of tests after the search, of a process before a resume. */
 static void gather_trials(struct analyzer *analyzer, struct agent_sweep *sweep) {
     for (size_t i = 0; i < analyzer->trial_count; i++) {
         const struct analyze_trial *trial = analyzer->trials[i];
-        sweep->under_way[i] =
-            (struct interval){trial->created, trial->settled ? trial->ended : analyzer->analysis->active_to};
+        if (trial->settled) /* of the others their stages say when they were under way */
+            sweep->under_way[i] = (struct interval){trial->created, trial->ended};
     }
-    sweep->under_way_count = intervals_join(sweep->under_way, analyzer->trial_count);
+    for (size_t i = 0; i < analyzer->execution_count; i++)
+        sweep->under_way[analyzer->trial_count + i] =
+            (struct interval){analyzer->executions[i]->ready, analyzer->executions[i]->done};
+    sweep->under_way_count =
+        intervals_join(sweep->under_way, analyzer->trial_count + analyzer->execution_count);
 }
 
 static void gather_executions(struct analyzer *analyzer, struct agent_sweep *sweep,
@@ -84,7 +90,8 @@ enum troupe_error analyzer_agents(struct analyzer *analyzer) {
     struct analysis *analysis = analyzer->analysis;
     uint64_t active = analysis->active_to - analysis->active_from;
     struct agent_sweep sweep = {
-        .under_way = memory_alloc(analyzer->account, (analyzer->trial_count + 1) * sizeof *sweep.under_way),
+        .under_way = memory_alloc(analyzer->account, (analyzer->trial_count + analyzer->execution_count + 1) *
+                                                         sizeof *sweep.under_way),
         .executing = memory_alloc(analyzer->account, (record->execution_count + 1) * sizeof *sweep.executing),
         .first = memory_alloc(analyzer->account, (record->agent_count + 1) * sizeof *sweep.first)};
     struct analyze_agent_time *agents =

@@ -155,12 +155,12 @@ static void bounds(struct analyzer *analyzer) {
     analysis->active_from = UINT64_MAX;
     for (size_t i = 0; i < analyzer->trial_count; i++) {
         const struct analyze_trial *trial = analyzer->trials[i];
-        if (trial->created < analysis->active_from)
-            analysis->active_from = trial->created;
         if (!trial->settled) {
             analysis->unsettled++;
             continue;
         }
+        if (trial->created < analysis->active_from)
+            analysis->active_from = trial->created;
         analysis->trials++;
         analysis->ok += trial->outcome == ANALYZE_OK;
         analysis->failed += trial->outcome == ANALYZE_FAILED;
@@ -177,9 +177,6 @@ static void bounds(struct analyzer *analyzer) {
     if (analysis->active_from == UINT64_MAX)
         analysis->active_from = 0;
     analysis->active_to = last > analysis->active_to ? last : analysis->active_to;
-    if (analysis->unsettled > 0 &&
-        record->wall_ns > last) /* those were under way to the end of what is known */
-        analysis->active_to = record->wall_ns;
     if (analysis->active_to < analysis->active_from)
         analysis->active_to = analysis->active_from;
     analysis->wall_ns = record->wall_ns;

@@ -63,7 +63,8 @@ static void step(struct walk *walk, enum analyze_cause cause, uint64_t to, const
 }
 
 /* Executions of a stage: first..first + *ret_count. Those that were over before the trial was created are of an
- * earlier process of a resumed run: their results are there, their time is not this trial's. */
+ * earlier process of a resumed run: their results are there, their time is not this trial's. Nor is that of those
+ * which became ready after it was told: the held-out test computes again what nobody kept. */
 static size_t stage_executions(const struct walk *walk, unsigned stage, size_t *ret_count) {
     size_t at = walk->first, count = 0;
     while (at < walk->end &&
@@ -71,7 +72,8 @@ static size_t stage_executions(const struct walk *walk, unsigned stage, size_t *
             (walk->analyzer->executions[at]->stage == stage &&
              walk->analyzer->executions[at]->done + PATH_TOLERANCE_NS < walk->trial->created)))
         at++;
-    while (at + count < walk->end && walk->analyzer->executions[at + count]->stage == stage)
+    while (at + count < walk->end && walk->analyzer->executions[at + count]->stage == stage &&
+           walk->analyzer->executions[at + count]->ready <= walk->trial->told + PATH_TOLERANCE_NS)
         count++;
     *ret_count = count;
     return at;

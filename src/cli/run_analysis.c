@@ -20,7 +20,7 @@ static bool fill_trials(const struct run_record *record, struct arena *arena, st
                                                                                      : ANALYZE_CANCELLED,
                                            .created = trial->created_ns,
                                            .told = trial->told_ns,
-                                           .ended = trial->told_ns,
+                                           .ended = trial->ended_ns,
                                            .settled = settled};
     }
     ret->trials = trials;
@@ -40,40 +40,31 @@ static const struct record_trial *trial_numbered(const struct run_record *record
     return low < record->trial_count && record->trials[low].number == number ? &record->trials[low] : NULL;
 }
 
-/* Of a trial that a resume began anew only its last life counts; what the held-out test ran came after it. */
-static bool of_its_life(const struct run_record *record, const struct record_execution *execution) {
-    const struct record_trial *trial = trial_numbered(record, execution->trial);
-    return trial != NULL && execution->ready >= trial->created_ns &&
-           (trial->told_ns == 0 || execution->ready <= trial->told_ns);
-}
-
 static bool fill_executions(const struct run_record *record, struct arena *arena,
                             struct analyze_record *ret) {
     struct analyze_execution *made =
         ARENA_ARRAY(arena, struct analyze_execution, record->execution_count + 1);
-    size_t count = 0;
     if (made == NULL)
         return false;
     for (size_t i = 0; i < record->execution_count; i++) {
         const struct record_execution *execution = &record->executions[i];
-        if (of_its_life(record, execution))
-            made[count++] = (struct analyze_execution){
-                .trial = execution->trial,
-                .stage = execution->stage,
-                .attempt = execution->attempt,
-                .outcome = outcome_of(execution->state),
-                .reused = execution->reused,
-                .agent = execution->agent == RECORD_UNKNOWN ? ANALYZE_UNKNOWN : execution->agent,
-                .ready = execution->ready,
-                .assigned = execution->assigned,
-                .accepted = execution->accepted,
-                .started = execution->started,
-                .ended = execution->ended,
-                .done = execution->done,
-                .cpu_ns = execution->cpu_ns};
+        made[i] = (struct analyze_execution){.trial = execution->trial,
+                                             .stage = execution->stage,
+                                             .attempt = execution->attempt,
+                                             .outcome = outcome_of(execution->state),
+                                             .reused = execution->reused,
+                                             .agent = execution->agent == RECORD_UNKNOWN ? ANALYZE_UNKNOWN
+                                                                                         : execution->agent,
+                                             .ready = execution->ready,
+                                             .assigned = execution->assigned,
+                                             .accepted = execution->accepted,
+                                             .started = execution->started,
+                                             .ended = execution->ended,
+                                             .done = execution->done,
+                                             .cpu_ns = execution->cpu_ns};
     }
     ret->executions = made;
-    ret->execution_count = count;
+    ret->execution_count = record->execution_count;
     return true;
 }
 

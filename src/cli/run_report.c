@@ -14,6 +14,7 @@ struct filling {
     struct arena *arena;
     struct report_run *report;
     const struct node *response; /* NULL: none */
+    const struct analysis *analysis;
 };
 
 static const char *text_of(const struct node *node) {
@@ -67,7 +68,7 @@ static bool fill_trials(struct filling *filling) {
                                           .state = state_of(trial->state),
                                           .objective = trial->objective,
                                           .start_ns = trial->created_ns,
-                                          .end_ns = trial->told_ns,
+                                          .end_ns = trial->ended_ns,
                                           .values = trial->values,
                                           .message = trial->message};
     }
@@ -124,19 +125,13 @@ static bool fill_stages(struct filling *filling) {
     return true;
 }
 
-/* Executions, and from them each agent's three times: executing, waiting while trials were under way, idle. */
-static bool fill_agents(struct filling *filling) {
+static bool fill_executions(struct filling *filling) {
     const struct run_record *record = filling->record;
-    struct report_agent *agents = ARENA_ARRAY(filling->arena, struct report_agent, record->agent_count + 1);
-    uint64_t *busy_until = ARENA_ARRAY(filling->arena, uint64_t, record->agent_count + 1);
     struct report_execution *made =
         ARENA_ARRAY(filling->arena, struct report_execution, record->execution_count + 1);
-    if (agents == NULL || busy_until == NULL || made == NULL)
-        return false;
-    uint64_t from = UINT64_MAX, to = 0;
-    for (unsigned i = 0; i < record->agent_count; i++)
-        agents[i].name = record->agents[i];
     size_t count = 0;
+    if (made == NULL)
+        return false;
     for (size_t i = 0; i < record->execution_count; i++) {
         const struct record_execution *execution = &record->executions[i];
         if (execution->reused) /* nobody was busy with it */
@@ -148,29 +143,48 @@ static bool fill_agents(struct filling *filling) {
                                                   .failed = execution->state != TASK_OK,
                                                   .started_ns = execution->started,
                                                   .ended_ns = execution->ended};
-        from = execution->ready < from ? execution->ready : from;
-        to = execution->done > to ? execution->done : to;
-        if (execution->agent >= record->agent_count)
-            continue;
-        struct report_agent *agent = &agents[execution->agent];
-        uint64_t *until = &busy_until[execution->agent];
-        uint64_t begin = execution->started > *until ? execution->started : *until; /* batches overlap */
-        agent->tasks++;
-        if (execution->ended > begin) {
-            agent->executing_ns += execution->ended - begin;
-            *until = execution->ended;
-        }
     }
-    uint64_t active = to > from ? to - from : 0;
-    for (unsigned i = 0; i < record->agent_count; i++) {
-        agents[i].waiting_ns = active > agents[i].executing_ns ? active - agents[i].executing_ns : 0;
-        uint64_t known = agents[i].executing_ns + agents[i].waiting_ns;
-        agents[i].idle_ns = record->elapsed_ns > known ? record->elapsed_ns - known : 0;
-    }
-    filling->report->agents = agents;
-    filling->report->agent_count = record->agent_count;
     filling->report->executions = made;
     filling->report->execution_count = count;
+    return true;
+}
+
+static bool fill_agents(struct filling *filling) {
+    const struct analysis *analysis = filling->analysis;
+    struct report_agent *agents = ARENA_ARRAY(filling->arena, struct report_agent, analysis->agent_count + 1);
+    if (agents == NULL)
+        return false;
+    for (unsigned i = 0; i < analysis->agent_count; i++) {
+        const struct analyze_agent_time *agent = &analysis->agents[i];
+        agents[i] = (struct report_agent){.name = agent->name,
+                                          .executing_ns = agent->executing_ns,
+                                          .waiting_ns = agent->waiting_ns,
+                                          .idle_ns = agent->idle_ns,
+                                          .tasks = agent->tasks};
+    }
+    filling->report->agents = agents;
+    filling->report->agent_count = analysis->agent_count;
+    return true;
+}
+
+/* When no response has the shares, or it has only those of the last of several processes: the analysis' own. */
+static bool fill_shares(struct filling *filling) {
+    const struct analysis *analysis = filling->analysis;
+    const struct node *time = node_get(filling->response, "time"), *elapsed = node_get(time, "elapsed_ms"),
+                      *wall = node_get(time, "wall_ms");
+    bool resumed = is_number(elapsed) && is_number(wall) && node_real(elapsed) > node_real(wall);
+    if (filling->report->share_count > 0 && !resumed)
+        return true;
+    struct report_share *shares = ARENA_ARRAY(filling->arena, struct report_share, analysis->rank_count + 1);
+    if (shares == NULL)
+        return false;
+    for (unsigned i = 0; i < analysis->rank_count; i++)
+        shares[i] = (struct report_share){.name = analysis->ranks[i].name,
+                                          .stage = analysis->ranks[i].cause == ANALYZE_STAGE,
+                                          .ms = (double)analysis->ranks[i].total_ns / 1e6,
+                                          .percent = analysis->ranks[i].percent};
+    filling->report->shares = shares;
+    filling->report->share_count = analysis->rank_count;
     return true;
 }
 
@@ -211,17 +225,17 @@ static bool fill_facts(struct filling *filling) {
     return facts[2].value != NULL;
 }
 
-static enum troupe_error fill_findings(struct filling *filling, const struct analysis *analysis,
-                                       struct fault *fault) {
+static bool fill_findings(struct filling *filling) {
+    const struct analysis *analysis = filling->analysis;
     struct report_finding *findings =
         ARENA_ARRAY(filling->arena, struct report_finding, analysis->bottleneck_count + 1);
     if (findings == NULL)
-        return fault_set(fault, TROUPE_NOMEM, filling->record->id, "out of memory making its report");
+        return false;
     for (unsigned i = 0; i < analysis->bottleneck_count; i++)
         findings[i] = (struct report_finding){analysis->bottlenecks[i].title, analysis->bottlenecks[i].text};
     filling->report->findings = findings;
     filling->report->finding_count = analysis->bottleneck_count;
-    return TROUPE_OK;
+    return true;
 }
 
 enum troupe_error run_report_fill(const struct run_record *record, const struct analysis *analysis,
@@ -246,16 +260,15 @@ enum troupe_error run_report_fill(const struct run_record *record, const struct 
                          ? arena_format(arena, "sh %s/best/reproduce.sh", record->directory)
                          : NULL,
     };
-    struct filling filling = {record, arena, &report, response};
+    struct filling filling = {record, arena, &report, response, analysis};
     fill_scores(&filling);
     bool made = fill_variables(&filling) && fill_trials(&filling) && fill_stages(&filling) &&
-                fill_agents(&filling) && fill_events(&filling) && fill_facts(&filling);
+                fill_executions(&filling) && fill_agents(&filling) && fill_shares(&filling) &&
+                fill_findings(&filling) && fill_events(&filling) && fill_facts(&filling);
     if (!made)
         return fault_set(fault, TROUPE_NOMEM, record->id, "out of memory making its report");
-    enum troupe_error error = fill_findings(&filling, analysis, fault);
-    if (error == TROUPE_OK)
-        *ret_report = report;
-    return error;
+    *ret_report = report;
+    return TROUPE_OK;
 }
 
 enum troupe_error run_report_write(struct env *env, struct account *account, const char *runs_directory,

@@ -77,6 +77,21 @@ void account_trial(struct run *run, struct trial *trial) {
     if (difference > run->share_error_ns_max)
         run->share_error_ns_max = difference;
     run->trial_wall_ns += wall;
+    if (run->durable_count < ARRAY_COUNT(run->durable)) /* as many as are in flight; so always */
+        run->durable[run->durable_count++] = (struct durable){trial->number, trial->ended_ns};
+}
+
+void account_write_durable(struct run *run, struct json *json) {
+    json_key(json, "durable_us");
+    json_array_begin(json);
+    for (unsigned i = 0; i < run->durable_count; i++) {
+        json_array_begin(json);
+        json_int(json, run->durable[i].trial);
+        json_int(json, (int64_t)((run->elapsed_before_ns + run->durable[i].at_ns - run->start_ns) / 1000));
+        json_array_end(json);
+    }
+    json_array_end(json);
+    run->durable_count = 0;
 }
 
 void account_task(struct run *run, const struct task *task) {

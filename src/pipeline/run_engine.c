@@ -238,7 +238,16 @@ static void write_summary(struct run *run, struct turn *turn) {
         return;
     }
     row.utc_ns = env_utc(run->env);
-    bool written = store_write(run->store, turn, &row, NULL, "", false, 0) == TROUPE_OK;
+    struct buffer text; /* the last trials' commits are told here */
+    struct json json;
+    buffer_init(&text, run->account, 64 << 10);
+    json_init(&json, &text);
+    json_object_begin(&json);
+    account_write_durable(run, &json);
+    json_object_end(&json);
+    bool written = buffer_ok(&text) == TROUPE_OK &&
+                   store_write(run->store, turn, &row, NULL, buffer_string(&text), false, 0) == TROUPE_OK;
+    buffer_free(&text);
     row = (struct store_row){.kind = STORE_SUMMARY, .utc_ns = env_utc(run->env)};
     written = written && store_write(run->store, turn, &row, NULL, buffer_string(&run->response), true,
                                      run_token(TOKEN_SUMMARY, 0)) == TROUPE_OK;

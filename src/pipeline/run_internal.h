@@ -110,6 +110,11 @@ struct run_trace { /* all zero: none is written */
     struct fault fault;
 };
 
+struct durable { /* a trial whose result is on disk, and since when: no row can tell of its own commit */
+    unsigned trial;
+    uint64_t at_ns;
+};
+
 struct agent_clock { /* of one instance: the union of its executions */
     uint64_t last_end_ns, executing_ns, tasks;
     unsigned agent; /* index in the pipeline; UINT_MAX: unknown */
@@ -157,6 +162,8 @@ struct run {
 
     uint64_t start_ns, first_trial_ns, last_trial_ns, elapsed_before_ns, deadline_at_ns, end_ns;
     uint64_t share_ns[SHARE_COUNT], stage_share_ns[PIPELINE_STAGES_MAX], trial_wall_ns, share_error_ns_max;
+    struct durable durable[PIPELINE_PARALLEL_MAX + 2]; /* told of in the next row */
+    unsigned durable_count;
     struct map *clocks; /* actor_ref -> struct agent_clock */
     uint64_t executing_ns, cpu_ns, blocked_ns, tasks;
     uint64_t reused_stages;
@@ -253,6 +260,8 @@ void artifact_collect(struct run *run, struct turn *turn); /* back under the bou
 /* run_account.c */
 void account_trial(struct run *run, struct trial *trial);
 void account_task(struct run *run, const struct task *task);
+/* The member `durable_us`: [trial, running time] of those on disk since it was written last. */
+void account_write_durable(struct run *run, struct json *json);
 void account_write_time(const struct run *run, struct json *json); /* the `time` object */
 /* Rounds parts of `total` to tenths of a percent that add to 100.0 (largest remainder). */
 void account_percent(const uint64_t *parts, unsigned count, double *ret_percent);

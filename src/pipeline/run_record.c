@@ -143,6 +143,19 @@ static bool add_reused(struct record_reading *reading, uint32_t trial, const str
     return true;
 }
 
+/* Trials told before this row, and when their rows were on disk. */
+static void read_durable(struct run_record *record, const struct node *list) {
+    for (size_t i = 0; i < node_count(list); i++) {
+        const struct node *number = node_at(node_at(list, i), 0);
+        bool known = node_kind(number) == DOCUMENT_INT && node_int(number) >= 0 &&
+                     node_int(number) < PIPELINE_TRIALS_MAX;
+        struct record_trial *trial = known ? trial_of(record, (uint32_t)node_int(number)) : NULL;
+        uint64_t at = ns_of(node_at(node_at(list, i), 1));
+        if (trial != NULL && at > trial->told_ns)
+            trial->ended_ns = at;
+    }
+}
+
 static bool on_told(void *context, const struct store_row *row, const char *name, const char *text) {
     struct record_reading *reading = context;
     struct run_record *record = reading->record;
@@ -155,12 +168,13 @@ static bool on_told(void *context, const struct store_row *row, const char *name
         return false;
     uint64_t elapsed = ns_of(node_get(root, "elapsed_us"));
     trial->state = row->a == TRIAL_OK ? TRIAL_OK : TRIAL_FAILED;
-    trial->told_ns = elapsed;
+    trial->told_ns = trial->ended_ns = elapsed;
     trial->created_ns = ns_of(node_get(root, "created_us"));
     trial->message = message_of(reading, root);
     record->told++;
     record->elapsed_ns = elapsed > record->elapsed_ns ? elapsed : record->elapsed_ns;
     worked(reading, row);
+    read_durable(record, node_get(root, "durable_us"));
     if (!add_reused(reading, row->trial, node_get(root, "reused_us")))
         return false;
     if (trial->state != TRIAL_OK) {
@@ -233,7 +247,12 @@ static bool on_state(void *context, const struct store_row *row, const char *nam
     struct run_record *record = reading->record;
     uint64_t elapsed = row->real > 0 ? (uint64_t)(row->real * 1e9) : 0;
     (void)name;
-    (void)text;
+    if (text[0] != '\0') {
+        const struct node *root = parse(reading, text);
+        if (root == NULL)
+            return false;
+        read_durable(record, node_get(root, "durable_us"));
+    }
     reading->ended = true;
     reading->state_utc_ns = row->utc_ns;
     record->state = row->a >= RUN_RUNNING && row->a <= RUN_FAILED ? (int)row->a : RUN_FAILED;

@@ -17,6 +17,7 @@ struct record_trial {
     int state;        /* enum trial_state; of one that was not told: RUNNING in a live run, else CANCELLED */
     double objective; /* OK only */
     uint64_t created_ns, told_ns; /* equal: not known */
+    uint64_t ended_ns;            /* its result was on disk; equal to told_ns: not known */
     const double *values;         /* one for each variable of the space; NaN: inactive */
     const char *message;          /* why it failed; may be NULL */
 };

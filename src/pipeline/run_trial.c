@@ -112,6 +112,7 @@ static void write_told(struct run *run, struct turn *turn, struct trial *trial) 
     json_field_int(&json, "created_us", running_us(run, trial->created_ns));
     json_field_int(&json, "elapsed_us", running_us(run, turn->now_ns));
     write_reused(run, trial, &json);
+    account_write_durable(run, &json);
     if (trial->message[0] != '\0')
         json_field_string(&json, "message", trial->message);
     json_object_end(&json);
