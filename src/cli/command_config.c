@@ -11,8 +11,9 @@ static const struct option_table options = {
     .rows = rows, .count = ARRAY_COUNT(rows), .process_options = true};
 const struct command_page page_config = {
     &options,
-    "Options are read from, highest first: the command line (--stop-grace 10s), the environment\n"
-    "(TROUPE_STOP_GRACE=10s), ~/.config/troupe/config.yaml, /etc/troupe/config.yaml, the defaults.\n",
+    "Options come from, highest first: the command line (--stop-grace 10s), the\n"
+    "environment (TROUPE_STOP_GRACE=10s), `options:` of a pipeline file,\n"
+    "~/.config/troupe/config.yaml, /etc/troupe/config.yaml, the defaults.\n",
     "  troupe config\n  TROUPE_WORKERS=2 troupe config --json\n"};
 
 enum troupe_error command_config(struct session *session, int argc, const char *const *argv,

@@ -278,14 +278,14 @@ static const struct option_table options = {0};
 const struct command_page page_optimize = {
     &options,
     "Reads one JSON object a line and answers each with one:\n"
-    "  {\"op\":\"init\",\"space\":{\"x\":\"float(0,1)\"},\"seed\":0}   {\"ok\":true}\n"
-    "  {\"op\":\"ask\"}                                      {\"trial\":{\"id\":0,\"params\":{\"x\":0.5}}}\n"
-    "  {\"op\":\"tell\",\"id\":0,\"values\":[0.3]}              {\"ok\":true}\n"
-    "  {\"op\":\"best\"}                                     {\"params\":{...}}\n"
-    "  {\"op\":\"end\"}                                      {\"ok\":true}\n"
-    "Values are minimised unless init says \"maximise\":true; \"failed\":true may stand for values. What is "
-    "wrong is\n"
-    "answered {\"error\":\"...\"} and the session goes on.\n",
+    "  {\"op\":\"init\",\"space\":{\"x\":\"float(0,1)\"}}  {\"ok\":true}\n"
+    "  {\"op\":\"ask\"}                              {\"trial\":{\"id\":0,\"params\":{\"x\":0.5}}}\n"
+    "  {\"op\":\"tell\",\"id\":0,\"values\":[0.3]}       {\"ok\":true}\n"
+    "  {\"op\":\"best\"}                             {\"params\":{\"x\":0.5}}\n"
+    "  {\"op\":\"end\"}                              {\"ok\":true}\n"
+    "Values are minimised unless init says \"maximise\":true; init also takes\n"
+    "\"constraints\", \"seed\", \"sampler\"; \"failed\":true may stand for values. What is\n"
+    "wrong is answered {\"error\":\"...\"} and the session goes on.\n",
     "  printf '%s\\n' '{\"op\":\"init\",\"space\":{\"x\":\"float(0,1)\"}}' '{\"op\":\"ask\"}' | troupe "
     "optimize\n"};
 

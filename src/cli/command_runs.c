@@ -15,11 +15,11 @@ static const struct option_row rows[] = {
     {OPTION_FLAG(struct runs_values, json, "json", 0, "one JSON object")},
 };
 static const struct option_table options = {.rows = rows, .count = ARRAY_COUNT(rows)};
-const struct command_page page_runs = {&options,
-                                       "States: running (a process is at it), interrupted (its process is "
-                                       "gone: --resume), stopped (Ctrl-C: --resume),\n"
-                                       "finished, deadline, failed.\n",
-                                       "  troupe runs\n  troupe runs --json\n"};
+const struct command_page page_runs = {
+    &options,
+    "Newest first. States: running (a process is at it), interrupted (its process is\n"
+    "gone: --resume), stopped (by Ctrl-C: --resume), finished, deadline, failed.\n",
+    "  troupe runs\n  troupe runs --json\n"};
 
 static void write_json(const struct run_listing *listing, struct buffer *out) {
     struct json json;

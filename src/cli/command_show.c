@@ -28,11 +28,12 @@ static const struct option_row rows[] = {
 };
 static const struct option_table options = {
     .rows = rows, .count = ARRAY_COUNT(rows), .words_max = 1, .words_name = "one run"};
-const struct command_page page_show = {&options,
-                                       "Without RUN: the newest. The object of --json has `trials`: number, "
-                                       "state, values, objective, wall_ms.\n",
-                                       "  troupe show\n  troupe show digits-6b0760e9-c2c4 --json\n"
-                                       "  troupe show --html report.html\n"};
+const struct command_page page_show = {
+    &options,
+    "Without RUN: the newest. Works beside a live run. The object of --json has\n"
+    "`trials`: number, state, values, objective, wall_ms.\n",
+    "  troupe show\n  troupe show digits-6b0760e9-c2c4 --json\n"
+    "  troupe show --html report.html\n"};
 
 static const char *state_of(const struct run_record *record) {
     return record->state == RUN_RUNNING && !record->live ? "interrupted"

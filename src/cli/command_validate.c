@@ -23,10 +23,9 @@ static const struct option_table options = {.rows = rows,
                                             .words_name = "one pipeline FILE"};
 const struct command_page page_validate = {
     &options,
-    "Checks all that can be checked without running: keys and types, the graph of stages, capabilities, "
-    "resources,\n"
-    "the space and its constraints, plugins, programs, data files. What is wrong is named with "
-    "file:line:column.\n",
+    "Checks all that can be checked without running: keys and types, the graph of\n"
+    "stages, capabilities, resources, the space and its constraints, plugins,\n"
+    "programs, data files. What is wrong is named with file:line:column.\n",
     "  troupe validate examples/digits/pipeline.yaml\n"
     "  troupe validate examples/digits/pipeline.yaml --set budget.trials=20\n"};
 

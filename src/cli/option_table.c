@@ -244,14 +244,14 @@ void option_table_write_help(const struct option_table *table, struct buffer *ou
                     "\nOptions of the process can be given too, such as --workers 4: see `troupe config`.\n");
 }
 
-void option_table_write_names(const struct option_table *table, struct buffer *out) {
+void option_table_write_names(const struct option_table *table, struct buffer *out, const char *between) {
     for (size_t i = 0; i < table->count; i++)
-        buffer_format(out, "--%s\n", table->rows[i].name);
-    buffer_text(out, "--help\n");
+        buffer_format(out, "--%s%s", table->rows[i].name, between);
     for (int i = 0; table->process_options && i < OPTION_COUNT; i++) {
         buffer_text(out, "--");
         for (const char *c = config_row((enum config_option)i)->name; *c != '\0'; c++)
             buffer_append(out, *c == '_' ? "-" : c, 1);
-        buffer_text(out, "\n");
+        buffer_text(out, between);
     }
+    buffer_text(out, "--help");
 }

@@ -65,7 +65,7 @@ MUST_CHECK enum troupe_error option_table_parse(const struct option_table *table
                                                 struct fault *fault);
 /* The rows as help shows them, aligned. */
 void option_table_write_help(const struct option_table *table, struct buffer *out);
-/* "--var" "--metric" ...: every spelling, one a line. */
-void option_table_write_names(const struct option_table *table, struct buffer *out);
+/* "--var --metric ... --help": every long name. */
+void option_table_write_names(const struct option_table *table, struct buffer *out, const char *between);
 
 #endif
