@@ -312,9 +312,11 @@ static unsigned keep_accepted(struct coordinator *coordinator, struct agent_view
         ledger_set_state(&coordinator->ledger, claim, CLAIM_HELD);
         accepted++;
     }
-    /* An end later than ours by more than a task is work of others, ahead of ours. */
+    /* An end later than ours by more than a task is work of others, ahead of ours, when it holds more than ours:
+     * else it only thinks our tasks to be longer than we do, and would be left idle once they are done. */
     uint64_t told_ns = answer->estimated_completion_ns;
-    if (accepted && told_ns > forecast_ns && told_ns - forecast_ns > longest_ns) {
+    bool others = answer->queue_length > view->claims.count;
+    if (others && accepted && told_ns > forecast_ns && told_ns - forecast_ns > longest_ns) {
         uint64_t from_ns = view->foreign_until_ns > now_ns ? view->foreign_until_ns : now_ns;
         view->foreign_until_ns = from_ns + (told_ns - forecast_ns);
         if (view->offer_round && !view->offer_expired)

@@ -3,11 +3,14 @@
  * count_holder. */
 #include "coordinate/snapshot.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #define EXPECTED_UNKNOWN_NS 1000000 /* before anything was seen: 1 ms, so that load still spreads */
 #define MEAN_STEP 0.2f
+#define SEEN_MAX 1000
+#define SEEN_DOUBT 16 /* observations at which an agent's own speed is believed half way (in its logarithm) */
 
 enum troupe_error snapshot_init(struct snapshot *snapshot, struct runtime *runtime, struct registry *registry,
                                 struct account *account, const char *name_space, unsigned agents_max,
@@ -171,6 +174,8 @@ void snapshot_observe(struct snapshot *snapshot, struct agent_view *view, unsign
     float seen = service_ns ? (float)service_ns : 1;
     float *mean = &view->service_ns[capability];
     *mean = *mean > 0 ? *mean + MEAN_STEP * (seen - *mean) : seen;
+    if (view->seen[capability] < SEEN_MAX)
+        view->seen[capability]++;
     double *all = &snapshot->service_ns[capability];
     *all = *all > 0 ? *all + (double)MEAN_STEP * ((double)seen - *all) : (double)seen;
 }
@@ -180,10 +185,14 @@ uint64_t snapshot_expected(const struct snapshot *snapshot, unsigned capability)
     return mean >= 1 ? (uint64_t)mean : EXPECTED_UNKNOWN_NS;
 }
 
+/* How slow an agent is compared with all. Tasks of one kind differ by orders of magnitude (an SVM's training takes
+ * 0.4 s or 19 s by its C), so a few long ones say little of the agent that had them: its ratio counts by how often
+ * it was seen. Believed at once, it left one of two equal agents idle for 40 of 60 s. */
 float snapshot_factor(const struct snapshot *snapshot, const struct agent_view *view, unsigned capability) {
     float speed = 1;
     if (view->service_ns[capability] > 0 && snapshot->service_ns[capability] > 0)
         speed = view->service_ns[capability] / (float)snapshot->service_ns[capability];
-    speed = speed < 0.01f ? 0.01f : speed > 100 ? 100 : speed;
+    float seen = view->seen[capability];
+    speed = powf(speed < 0.01f ? 0.01f : speed > 100 ? 100 : speed, seen / (seen + SEEN_DOUBT));
     return view->health == HEALTH_DEGRADED ? 2 * speed * view->weight : speed * view->weight;
 }

@@ -38,6 +38,7 @@ struct agent_view {
     float weight; /* >= 1: service times are multiplied by it when agents are compared */
     uint64_t ended, refused, accepted;
     float service_ns[CAPABILITIES_MAX]; /* moving mean; 0: not seen */
+    uint16_t seen[CAPABILITIES_MAX];    /* observations, up to SEEN_MAX */
 };
 
 struct snapshot {

@@ -60,6 +60,23 @@ static void the_documents_instance(void **state) {
     assert_int_equal(world_count(&world, TASK_OK), 8 + world.statistics.late);
 }
 
+/* An agent that thinks its tasks longer than they are is not taken to work for others: it is asked again as soon as
+ * they are done. */
+static void a_pessimist_is_asked_again(void **state) {
+    (void)state;
+    struct world world;
+    world_open(&world, 8);
+    world_agent(&world, SCRIPT_ACCEPT, 10 * MS, 0)->pessimism_ns = 100 * SECOND;
+    world_agent(&world, SCRIPT_ACCEPT, 10 * MS, 0);
+    for (unsigned i = 0; i < 20; i++)
+        world_action(&world, i * 20 * MS, submit_plain, 2);
+    world_run(&world);
+    assert_int_equal(world.run_error, TROUPE_OK);
+    world_close(&world);
+    assert_int_equal(world_count(&world, TASK_OK), 40);
+    assert_in_range(world.agents[0].accepted, 15, 25);
+}
+
 /* ---- refused by name ---- */
 static void submit_unknown(struct world *world, struct turn *turn, unsigned capability) {
     world_submit(world, turn, &(struct task_shape){.count = 3, .capability = capability});
@@ -444,6 +461,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_is_done),
         cmocka_unit_test(the_documents_instance),
+        cmocka_unit_test(a_pessimist_is_asked_again),
         cmocka_unit_test(impossible_tasks_are_refused_by_name),
         cmocka_unit_test(an_id_lives_once),
         cmocka_unit_test(resources_are_never_oversubscribed),

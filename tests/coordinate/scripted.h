@@ -53,7 +53,7 @@ struct scripted {
     char name[32];
     enum script_mode mode;
     unsigned limit, slots, queue_len_max, batch_max;
-    uint64_t backlog_ns, service_ns, capacity_in_ns;
+    uint64_t backlog_ns /* work of others */, service_ns, capacity_in_ns, pessimism_ns /* told, not needed */;
     struct capability_set capabilities;
     actor_ref actor, coordinator;
     uint64_t slot_free_ns[16];
@@ -214,7 +214,8 @@ static void script_answer(struct scripted *agent, struct turn *turn, struct mess
             answer->refused_count++;
         }
     }
-    answer->queue_length = agent->count;
+    answer->estimated_completion_ns += answer->accepted ? agent->pessimism_ns : 0;
+    answer->queue_length = agent->count + (agent->backlog_ns > 0);
     actor_reply(turn, asked, &reply);
 }
 
