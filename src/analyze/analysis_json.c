@@ -125,6 +125,7 @@ void analysis_json(const struct analysis *analysis, struct json *json) {
     field_ms(json, "wall_ms", analysis->wall_ns);
     field_ms(json, "trial_wall_ms", analysis->trial_wall_ns);
     json_field_real(json, "parallel_mean", analysis->parallel_mean);
+    field_ms(json, "idle_twin_ms", analysis->idle_twin_ns);
     json_field_int(json, "path_error_ns_max", analysis->path_error_ns_max);
     write_ranks(analysis, json);
     write_bottlenecks(analysis, json);

@@ -1,6 +1,6 @@
 /* analysis_private: private to analyze/: the state of one analysis while it is made. The files take their turns
  * on it in this order: analyze_record.c (sorts and checks the record), critical_path.c, analyze_rank.c,
- * analyze_agents.c, analyze_queue.c, bottleneck.c. Results are in the analysis' arena, scratch is on the account
+ * analyze_agents.c, analyze_queue.c, idle_twin.c, bottleneck.c. Results are in the analysis' arena, scratch is on the account
  * and freed by whoever took it. */
 #ifndef ANALYZE_ANALYSIS_PRIVATE_H
 #define ANALYZE_ANALYSIS_PRIVATE_H
@@ -12,6 +12,10 @@
     1000 /* pieces add to the wall time within this; records are in whole microseconds */
 #define AGENTS_TOLERANCE 0.001
 #define LITTLE_TOLERANCE 0.001
+
+struct interval {
+    uint64_t from, to;
+};
 
 struct analyzer {
     const struct analyze_record *record;
@@ -26,6 +30,8 @@ struct analyzer {
     size_t execution_count;
     struct analyze_piece *pieces; /* of all paths, one after another */
     size_t piece_count;
+    struct interval *executing; /* of all agents: those of agent a are executing[executing_first[a]], ... */
+    size_t *executing_first, *executing_count;
     const char **problems;
     bool out_of_memory;
 };
@@ -35,6 +41,7 @@ MUST_CHECK enum troupe_error analyzer_paths(struct analyzer *analyzer);
 MUST_CHECK enum troupe_error analyzer_ranks(struct analyzer *analyzer);
 MUST_CHECK enum troupe_error analyzer_agents(struct analyzer *analyzer);
 MUST_CHECK enum troupe_error analyzer_queues(struct analyzer *analyzer);
+MUST_CHECK enum troupe_error analyzer_idle_twins(struct analyzer *analyzer);
 MUST_CHECK enum troupe_error analyzer_bottlenecks(struct analyzer *analyzer);
 
 /* Something that does not add up, in words; past PROBLEMS_MAX only counted. */
@@ -43,9 +50,6 @@ MUST_CHECK enum troupe_error analyzer_no_memory(struct analyzer *analyzer);
 const char *analyzer_stage_name(const struct analyze_record *record, unsigned stage);
 
 /* interval.c: sets of times, as sorted intervals that do not touch. */
-struct interval {
-    uint64_t from, to;
-};
 /* Sorts and joins in place; empty ones go; returns how many are left. */
 size_t intervals_join(struct interval *intervals, size_t count);
 uint64_t intervals_length(const struct interval *intervals, size_t count);

@@ -127,6 +127,9 @@ struct analysis {
     uint64_t executing_ns, waiting_ns, idle_ns; /* over all agents */
     double agents_error;                        /* relative, of agents x wall; beyond 0.001 is a problem */
     double parallel_mean;                       /* trials in flight, over the active part */
+    uint64_t
+        idle_twin_ns; /* of the critical paths: waits for an agent while another one that executes the same
+                              stage had nothing to do */
     const struct analyze_queue *queues;
     unsigned queue_count;
     const struct analyze_slow *slowest;

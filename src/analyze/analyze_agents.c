@@ -2,22 +2,17 @@
  * counts once); waiting is time in which trials or their tests were under way but it executed nothing; idle is the
  * rest. With E
  * the executing and U the under-way set: |E| + (|U| - |U and E|) + (wall - |U or E|) = wall, and the three are
- * measured by separate sweeps, so the identity is a check. Memory: scratch on the account, freed here. */
+ * measured by separate sweeps, so the identity is a check. Memory: the lives'
+ * intervals are freed here; the executions' stay until the analysis is made. */
 #include "analyze/analysis_private.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 struct agent_sweep {
-    struct interval *under_way, *executing; /* executing: of all agents, those of one together */
-    size_t under_way_count, *first;         /* agent_count + 1 */
+    struct interval *under_way;
+    size_t under_way_count;
 };
-
-static void sweep_free(struct analyzer *analyzer, struct agent_sweep *sweep) {
-    memory_free(analyzer->account, sweep->under_way);
-    memory_free(analyzer->account, sweep->executing);
-    memory_free(analyzer->account, sweep->first);
-}
 
 static bool executed(const struct analyze_execution *one) {
     return !one->reused && one->ended > one->started;
@@ -37,8 +32,7 @@ static void gather_trials(struct analyzer *analyzer, struct agent_sweep *sweep) 
         intervals_join(sweep->under_way, analyzer->trial_count + analyzer->execution_count);
 }
 
-static void gather_executions(struct analyzer *analyzer, struct agent_sweep *sweep,
-                              struct analyze_agent_time *agents) {
+static void gather_executions(struct analyzer *analyzer, struct analyze_agent_time *agents) {
     const struct analyze_record *record = analyzer->record;
     size_t unknown = 0;
     for (size_t i = 0; i < record->execution_count; i++) {
@@ -48,20 +42,20 @@ static void gather_executions(struct analyzer *analyzer, struct agent_sweep *swe
         if (one->agent == ANALYZE_UNKNOWN)
             unknown++;
         else
-            sweep->first[one->agent + 1]++;
+            analyzer->executing_first[one->agent + 1]++;
     }
     if (unknown > 0)
         analyzer_problem(analyzer,
                          "%zu executions do not say which agent ran them: the agents' times are too short",
                          unknown);
     for (unsigned a = 0; a < record->agent_count; a++)
-        sweep->first[a + 1] += sweep->first[a];
+        analyzer->executing_first[a + 1] += analyzer->executing_first[a];
     for (size_t i = 0; i < record->execution_count; i++) {
         const struct analyze_execution *one = &record->executions[i];
         if (!executed(one) || one->agent == ANALYZE_UNKNOWN)
             continue;
         struct analyze_agent_time *agent = &agents[one->agent];
-        sweep->executing[sweep->first[one->agent] + agent->tasks++] =
+        analyzer->executing[analyzer->executing_first[one->agent] + agent->tasks++] =
             (struct interval){one->started, one->ended};
         agent->failed += one->outcome != ANALYZE_OK;
         if (one->ended - one->started > agent->longest_ns)
@@ -72,8 +66,8 @@ static void gather_executions(struct analyzer *analyzer, struct agent_sweep *swe
 static void divide(struct analyzer *analyzer, struct agent_sweep *sweep, unsigned index,
                    struct analyze_agent_time *agent) {
     struct analysis *analysis = analyzer->analysis;
-    struct interval *executing = sweep->executing + sweep->first[index];
-    size_t count = intervals_join(executing, agent->tasks);
+    struct interval *executing = analyzer->executing + analyzer->executing_first[index];
+    size_t count = analyzer->executing_count[index] = intervals_join(executing, agent->tasks);
     uint64_t under_way = intervals_length(sweep->under_way, sweep->under_way_count);
     uint64_t both = intervals_both(sweep->under_way, sweep->under_way_count, executing, count);
     uint64_t either = intervals_either(sweep->under_way, sweep->under_way_count, executing, count);
@@ -89,25 +83,30 @@ enum troupe_error analyzer_agents(struct analyzer *analyzer) {
     const struct analyze_record *record = analyzer->record;
     struct analysis *analysis = analyzer->analysis;
     uint64_t active = analysis->active_to - analysis->active_from;
+    size_t room = record->execution_count + 1, agents_room = record->agent_count + 2;
     struct agent_sweep sweep = {
         .under_way = memory_alloc(analyzer->account, (analyzer->trial_count + analyzer->execution_count + 1) *
-                                                         sizeof *sweep.under_way),
-        .executing = memory_alloc(analyzer->account, (record->execution_count + 1) * sizeof *sweep.executing),
-        .first = memory_alloc(analyzer->account, (record->agent_count + 1) * sizeof *sweep.first)};
+                                                         sizeof *sweep.under_way)};
+    analyzer->executing = memory_alloc(analyzer->account, room * sizeof *analyzer->executing);
+    analyzer->executing_first =
+        memory_alloc(analyzer->account, agents_room * sizeof *analyzer->executing_first);
+    analyzer->executing_count =
+        memory_alloc(analyzer->account, agents_room * sizeof *analyzer->executing_count);
     struct analyze_agent_time *agents =
         ARENA_ARRAY(analyzer->arena, struct analyze_agent_time, record->agent_count + 1);
-    if (sweep.under_way == NULL || sweep.executing == NULL || sweep.first == NULL || agents == NULL) {
-        sweep_free(analyzer, &sweep);
+    if (sweep.under_way == NULL || analyzer->executing == NULL || analyzer->executing_first == NULL ||
+        analyzer->executing_count == NULL || agents == NULL) {
+        memory_free(analyzer->account, sweep.under_way);
         return analyzer_no_memory(analyzer);
     }
     gather_trials(analyzer, &sweep);
     if (record->agent_count > 0)
-        gather_executions(analyzer, &sweep, agents);
+        gather_executions(analyzer, agents);
     for (unsigned a = 0; a < record->agent_count; a++) {
         agents[a].name = record->agents[a];
         divide(analyzer, &sweep, a, &agents[a]);
     }
-    sweep_free(analyzer, &sweep);
+    memory_free(analyzer->account, sweep.under_way);
     analysis->agents = agents;
     analysis->agent_count = record->agent_count;
     double whole = (double)analysis->wall_ns * record->agent_count;

@@ -219,8 +219,8 @@ enum troupe_error analyze_run(const struct analyze_record *record, struct accoun
     analysis->record = record;
     analyzer.arena = &analysis->arena;
     static enum troupe_error (*const parts[])(struct analyzer * analyzer) = {
-        analyzer_record, analyzer_paths,  analyzer_ranks,
-        analyzer_agents, analyzer_queues, analyzer_bottlenecks};
+        analyzer_record, analyzer_paths,      analyzer_ranks,      analyzer_agents,
+        analyzer_queues, analyzer_idle_twins, analyzer_bottlenecks};
     enum troupe_error error = TROUPE_OK;
     for (unsigned i = 0; i < ARRAY_COUNT(parts) && error == TROUPE_OK; i++)
         error = parts[i](&analyzer);
@@ -229,6 +229,9 @@ enum troupe_error analyze_run(const struct analyze_record *record, struct accoun
     memory_free(account, analyzer.trials);
     memory_free(account, analyzer.executions);
     memory_free(account, analyzer.first);
+    memory_free(account, analyzer.executing);
+    memory_free(account, analyzer.executing_first);
+    memory_free(account, analyzer.executing_count);
     if (error != TROUPE_OK) {
         analysis_free(analysis, account);
         return error;

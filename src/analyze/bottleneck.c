@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define BOTTLENECKS_MAX 8
-#define CANDIDATES_MAX (2 * ANALYZE_STAGES_MAX + ANALYZE_CAUSE_COUNT + 3)
+#define CANDIDATES_MAX (2 * ANALYZE_STAGES_MAX + ANALYZE_CAUSE_COUNT + 4)
 #define GAIN_MIN 0.01
 #define BUSY 0.85 /* agents that execute more than this have no time to spare */
 
@@ -66,8 +66,9 @@ static void of_stage(struct analyzer *analyzer, const struct analyze_rank *rank,
         duration(half, one->gain_ns_max / 2));
     if (part >= 0 && part < 0.5)
         add(one,
-            " It computes only %.0f %% of that time and waits for the rest: more instances than cores would "
-            "pay.",
+            " It computes %.0f %% of that time and waits for the rest: for disk or network, where more "
+            "instances "
+            "than cores pay, or for a core that others use.",
             part * 100);
     else if (part >= 0 && cores > 0 && candidates->busy * analyzer->record->agent_count * part > BUSY * cores)
         add(one,
@@ -80,7 +81,21 @@ static void of_stage(struct analyzer *analyzer, const struct analyze_rank *rank,
             candidates->busy * 100);
 }
 
-static void of_cause(const struct analyze_rank *rank, struct analyze_bottleneck *one) {
+static uint64_t waited(const struct analysis *analysis) {
+    uint64_t total = 0;
+    for (unsigned i = 0; i < analysis->rank_count; i++)
+        if (analysis->ranks[i].cause == ANALYZE_COORDINATION ||
+            analysis->ranks[i].cause == ANALYZE_AGENT_WAIT)
+            total += analysis->ranks[i].total_ns;
+    return total;
+}
+
+static bool twins_idle(const struct analysis *analysis) {
+    return analysis->idle_twin_ns > waited(analysis) / 2;
+}
+
+static void of_cause(const struct analysis *analysis, const struct analyze_rank *rank,
+                     struct analyze_bottleneck *one) {
     char p50[32], p95[32], gain[32];
     static const struct {
         const char *title, *advice;
@@ -104,8 +119,27 @@ static void of_cause(const struct analyze_rank *rank, struct analyze_bottleneck 
     add(one, "Median %s, p95 %s; without it the run would be done at most %s sooner.",
         duration(p50, (double)rank->p50_ns), duration(p95, (double)rank->p95_ns),
         duration(gain, one->gain_ns_max));
-    if (words[rank->cause].advice != NULL)
+    bool waits = rank->cause == ANALYZE_COORDINATION || rank->cause == ANALYZE_AGENT_WAIT;
+    if (words[rank->cause].advice != NULL && !(waits && twins_idle(analysis)))
         add(one, " %s", words[rank->cause].advice);
+}
+
+static void from_twins(const struct analysis *analysis, struct candidates *candidates) {
+    double share = (double)analysis->idle_twin_ns / (double)analysis->trial_wall_ns;
+    struct analyze_bottleneck *one = candidate(candidates, share * (double)candidates->active_ns);
+    char idle[32], all[32], gain[32];
+    if (one == NULL)
+        return;
+    snprintf(one->title, sizeof one->title,
+             "Tasks wait while an agent stands idle: %.1f %% of the trials' time", share * 100);
+    add(one,
+        "For %s of the %s that tasks waited for an agent, another one that executes the same stage had "
+        "nothing "
+        "to do; with none of that the run would be done at most %s sooner. Tasks of very different length "
+        "make "
+        "it so; a smaller `window` of the agents binds them later.",
+        duration(idle, (double)analysis->idle_twin_ns), duration(all, (double)waited(analysis)),
+        duration(gain, one->gain_ns_max));
 }
 
 static void from_ranks(struct analyzer *analyzer, struct candidates *candidates) {
@@ -119,7 +153,7 @@ static void from_ranks(struct analyzer *analyzer, struct candidates *candidates)
         if (rank->cause == ANALYZE_STAGE)
             of_stage(analyzer, rank, candidates, one);
         else
-            of_cause(rank, one);
+            of_cause(analysis, rank, one);
         if (rank->cause == ANALYZE_RETRY)
             snprintf(one->title, sizeof one->title, "%.60s: %.1f %% of the trials' time", rank->name,
                      rank->percent);
@@ -177,10 +211,19 @@ static void from_agents(struct analyzer *analyzer, struct candidates *candidates
         if (one != NULL) {
             snprintf(one->title, sizeof one->title, "Agents wait for work %.1f %% of the time",
                      waiting / ((double)candidates->active_ns * agents) * 100);
-            add(one, "On average %.1f trials were under way for %.0f agents, besides the end of the run.",
-                analysis->parallel_mean, agents);
-            if (analysis->parallel_mean < agents * 1.05)
-                add(one, " More trials in flight would keep them busy.");
+            unsigned least = 0;
+            for (unsigned i = 1; i < analysis->agent_count; i++)
+                if (analysis->agents[i].executing_ns < analysis->agents[least].executing_ns)
+                    least = i;
+            add(one,
+                "On average %.1f trials were under way for %.0f agents. The least busy is %.60s, which "
+                "executed "
+                "%.1f %% of the time.",
+                analysis->parallel_mean, agents, analysis->agents[least].name,
+                (double)analysis->agents[least].executing_ns / (double)candidates->active_ns * 100);
+            if (!twins_idle(analysis) && analysis->parallel_mean < agents * 1.05)
+                add(one, " More trials in flight would keep more of them busy, those with stages in common "
+                         "first.");
         }
     }
     struct analyze_bottleneck *one = candidate(candidates, (double)analysis->active_from);
@@ -208,6 +251,7 @@ enum troupe_error analyzer_bottlenecks(struct analyzer *analyzer) {
         return analyzer_no_memory(analyzer);
     candidates.busy = agents_ns > 0 ? (double)analysis->executing_ns / agents_ns : 0;
     from_ranks(analyzer, &candidates);
+    from_twins(analysis, &candidates);
     enum troupe_error error = from_the_end(analyzer, &candidates, &lost);
     if (error != TROUPE_OK)
         return error;

@@ -113,6 +113,9 @@ static void by_hand(void **state) {
     assert_true(fabs(analysis->queues[0].wait_mean_s - 0.001) < 1e-12);
     assert_int_equal(analysis->queues[0].length_max, 2);
     assert_true(fabs(analysis->parallel_mean - 137.0 / 84) < 1e-9);
+    /* train and evaluate are executed by both; trial 1 waited for train 28-31, when one executed; 16-18, when it was
+     * idle for 1 ms; trial 0 16-17, when two was idle, and for evaluate 47-50, when it trained */
+    assert_int_equal(analysis->idle_twin_ns, 2 * MS);
     assert_int_equal(analysis->slowest[0].path->trial, 1);
     assert_non_null(strstr(analysis->slowest[0].why, "train"));
     assert_non_null(strstr(analysis->bottlenecks[0].title, "train takes 51.1 %"));
@@ -154,17 +157,51 @@ static void against_oracle(const struct schedule *schedule) {
     drop(analysis);
 }
 
+static bool executes(const struct analyze_record *record, uint32_t agent, uint64_t at) {
+    for (size_t i = 0; i < record->execution_count; i++) {
+        const struct analyze_execution *one = &record->executions[i];
+        if (!one->reused && one->agent == agent && one->started <= at && at < one->ended)
+            return true;
+    }
+    return false;
+}
+
+static bool can_execute(const struct analyze_record *record, uint32_t agent, unsigned stage) {
+    for (size_t i = 0; i < record->execution_count; i++)
+        if (!record->executions[i].reused && record->executions[i].agent == agent &&
+            record->executions[i].stage == stage)
+            return true;
+    return false;
+}
+
+/* Of each wait on a path, the longest idle time of any other agent that could have served it. */
+static uint64_t oracle_idle_twins(const struct analyze_record *record, const struct analysis *analysis) {
+    uint64_t sum = 0;
+    for (size_t i = 0; i < analysis->path_count; i++)
+        for (unsigned k = 0; k < analysis->paths[i].piece_count; k++) {
+            const struct analyze_piece *piece = &analysis->paths[i].pieces[k];
+            uint64_t most = 0;
+            if (piece->cause != ANALYZE_COORDINATION && piece->cause != ANALYZE_AGENT_WAIT)
+                continue;
+            for (uint32_t a = 0; a < record->agent_count; a++) {
+                uint64_t idle = 0;
+                for (uint64_t at = piece->from; at < piece->to; at++)
+                    idle +=
+                        a != piece->agent && can_execute(record, a, piece->stage) && !executes(record, a, at);
+                most = idle > most ? idle : most;
+            }
+            sum += most;
+        }
+    return sum;
+}
+
 static void agents_against_oracle(const struct schedule *schedule) {
     const struct analyze_record *record = &schedule->record;
     struct analysis *analysis = analyse(record);
     for (unsigned a = 0; a < record->agent_count; a++) {
         uint64_t executing = 0, waiting = 0, idle = 0;
         for (uint64_t at = 0; at < record->wall_ns; at++) {
-            bool busy = false, under_way = false;
-            for (size_t i = 0; i < record->execution_count && !busy; i++) {
-                const struct analyze_execution *one = &record->executions[i];
-                busy = !one->reused && one->agent == a && one->started <= at && at < one->ended;
-            }
+            bool busy = executes(record, a, at), under_way = false;
             for (size_t i = 0; i < record->trial_count && !under_way; i++)
                 under_way = record->trials[i].created <= at && at < record->trials[i].ended;
             executing += busy;
@@ -177,6 +214,7 @@ static void agents_against_oracle(const struct schedule *schedule) {
     }
     for (unsigned q = 0; q < analysis->queue_count; q++)
         assert_true(analysis->queues[q].little_error < 1e-6);
+    assert_int_equal(analysis->idle_twin_ns, oracle_idle_twins(record, analysis));
     drop(analysis);
 }
 
