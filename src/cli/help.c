@@ -18,17 +18,16 @@ enum troupe_error session_print(const struct buffer *text, struct fault *fault) 
 }
 
 void help_write_first(struct buffer *out, bool all) {
-    buffer_text(out,
-                "Troupe runs a team of agents that tunes your pipeline: the best configuration found by the "
-                "deadline,\nevery core used, and an account of where the time went.\n\n"
-                "usage: troupe COMMAND [OPTIONS]\n\n");
+    buffer_text(out, "Troupe runs a team of agents that tunes your pipeline: the best configuration\n"
+                     "found by the deadline, every core used, and an account of where the time went.\n\n"
+                     "usage: troupe COMMAND [OPTIONS]\n\n");
     for (size_t i = 0; i < command_count; i++)
         if (all || commands[i].group == COMMAND_GROUP_FIRST)
             buffer_format(out, "  %-12s %s\n", commands[i].name, commands[i].summary);
     buffer_text(out, "\nstart here:\n"
                      "  troupe run examples/digits/pipeline.yaml\n"
-                     "  troupe run --var 'lr=log(1e-4,1e-1)' --metric val_acc --trials 40 -- "
-                     "python3 train.py --lr {lr}\n\n"
+                     "  troupe run --var 'lr=log(1e-4,1e-1)' --metric val_acc --trials 40 -- \\\n"
+                     "      python3 train.py --lr {lr}\n\n"
                      "`troupe help COMMAND` says more");
     buffer_text(out, all ? ".\n" : "; `troupe help --all` lists the other commands.\n");
 }

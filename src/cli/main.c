@@ -10,7 +10,7 @@
 
 static void fault_print(const char *command, const struct fault *fault, enum troupe_error error) {
     const char *text = fault->text[0] != '\0' ? fault->text : error_text(error);
-    const char *where = fault->where[0] != '\0' ? fault->where : command;
+    const char *where = fault->where[0] != '\0' ? fault->where : command_find(command) != NULL ? command : "";
     fprintf(stderr, "troupe: %s%s%s\n", where, where[0] != '\0' ? ": " : "", text);
 }
 
@@ -41,7 +41,7 @@ static enum troupe_error dispatch(struct session *session, int argc, const char 
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
         return print_help(session, NULL, argc > 1 && strcmp(argv[1], "--all") == 0, fault);
     if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0)
-        return printf("troupe %s\n", TROUPE_VERSION) < 0 || fflush(stdout) != 0 ? TROUPE_IO : TROUPE_OK;
+        return printf("troupe %s\n", TROUPE_VERSION) < 0 ? TROUPE_IO : TROUPE_OK; /* main flushes */
     const struct command *command = command_find(name);
     if (command == NULL) {
         const char *nearest = command_nearest(name);

@@ -265,7 +265,7 @@ static void write_row(struct run *run, struct turn *turn, struct trial *trial, u
     const uint64_t times[] = {at->times.ready,   at->times.assigned, at->times.accepted,
                               at->times.started, at->times.ended,    turn->now_ns};
     for (unsigned i = 0; i < ARRAY_COUNT(times); i++)
-        json_int(&json, times[i] > start ? (int64_t)((times[i] - start + before) / 1000) : 0);
+        json_int(&json, times[i] >= start ? (int64_t)((times[i] - start + before) / 1000) : 0);
     json_array_end(&json);
     json_object_end(&json);
     snprintf(key, sizeof key, "%016llx", (unsigned long long)at->key);
