@@ -64,7 +64,7 @@ struct agent_spec {
     uint64_t timeout_ns;         /* of a task that has none of its own; 0: none */
     uint64_t stop_grace_ns;      /* after a cancel, until SIGKILL; 0: 5 s */
     size_t worker_line_max;      /* bytes of a line, either way; 0: 1 MiB */
-    unsigned restarts_max;       /* deaths survived within restart_window_ns; 0: 5 */
+    unsigned restarts_max;       /* deaths survived within restart_window_ns and since an answer; 0: 5 */
     uint64_t restart_window_ns;  /* 0: 60 s */
     uint64_t restart_backoff_ns; /* before the first restart, doubled up to 5 s; 0: 100 ms */
 

@@ -102,7 +102,7 @@ static void restart_or_give_up(struct instance *instance, enum troupe_error erro
     }
     if (!budget_take(instance, now_ns)) {
         char text[400], window[32];
-        snprintf(text, sizeof text, "it died %u times within %s; the last time: %.280s",
+        snprintf(text, sizeof text, "it died %u times within %s without an answer; the last time: %.280s",
                  instance->spec->restarts_max + 1,
                  text_format_duration(window, (int64_t)instance->spec->restart_window_ns), why);
         gave_up(instance, TROUPE_WORKER, text, now_ns);
@@ -302,7 +302,7 @@ static void on_answer(struct instance *instance, const struct worker_line *line,
         COUNT(instance, stale_answers, 1);
         return;
     }
-    instance->failures = 0;
+    instance->failures = instance->death_count = 0; /* it works: later deaths are of later tasks */
     struct task_result *result = NULL;
     if (held->fate == FATE_CANCELLED)
         held_fail(instance, held, TROUPE_CANCELLED, false, now_ns, "cancelled");

@@ -178,8 +178,9 @@ static void read_metrics(const struct node *metrics, struct task_result *result)
             return;
         }
         if (!number_of(node, &value)) {
+            char found[96];
             result_refuse(result, TROUPE_PROTOCOL, "metric '%s' is %s; expected a finite number", name,
-                          node_kind_name(node));
+                          node_found(node, found));
             return;
         }
         struct metric *metric = &result->metrics[result->metric_count++];
