@@ -3,8 +3,9 @@
  * Per trial: the critical path runs back from the objective's stage through whichever needed stage was done
  * last; a stage is ready in the very turn in which that one is done, so the pieces touch and add up to the
  * trial's wall time exactly: store (asked -> durable) | per stage: coordination, wait for an agent, transfer,
- * execution | store (told -> durable). A stage taken from another trial's execution counts as reuse wait. Per
- * run: instances x wall = executing + waiting for input (trials in flight, nothing to do here) + idle.
+ * execution | store (told -> durable). What went before a stage's last attempt, and all of a failed trial,
+ * counts as failed attempts; a stage taken from another trial's execution as reuse wait.
+ * Per run: instances x wall = executing + waiting for input (trials in flight, nothing to do here) + idle.
  * Threads: the engine's turns. No clock is read here: every point was stamped by whoever passed it. */
 #include "pipeline/run_internal.h"
 
@@ -12,7 +13,8 @@
 #include <math.h>
 
 const char *trial_share_name(enum trial_share share) {
-    static const char *const names[] = {"store", "coordination", "wait for agent", "transfer", "reuse wait"};
+    static const char *const names[] = {"store",    "coordination", "wait for agent",
+                                        "transfer", "reuse wait",   "failed attempts"};
     return names[share];
 }
 
@@ -44,6 +46,7 @@ static void account_stage(struct run *run, const struct trial_stage *stage, unsi
         run->share_ns[SHARE_REUSE_WAIT] += step(cursor, times->done);
         return;
     }
+    run->share_ns[SHARE_FAILED] += step(cursor, times->failed);
     run->share_ns[SHARE_COORDINATION] +=
         step(cursor, times->assigned < times->done ? times->assigned : times->done);
     run->share_ns[SHARE_COORDINATION] +=
@@ -69,8 +72,9 @@ void account_trial(struct run *run, struct trial *trial) {
         unsigned stage = path[--length];
         account_stage(run, &trial->stages[stage], stage, &cursor);
     }
-    if (trial->state != TRIAL_OK) /* a failed trial: up to its end it was with agents, more is not known */
-        run->share_ns[SHARE_AGENT_WAIT] += step(&cursor, trial->told_ns);
+    if (trial->state !=
+        TRIAL_OK) /* up to its end it was with agents that did not help it, more is not known */
+        run->share_ns[SHARE_FAILED] += step(&cursor, trial->told_ns);
     run->share_ns[SHARE_STORE] += step(&cursor, trial->ended_ns);
     uint64_t wall = trial->ended_ns - trial->created_ns;
     uint64_t difference = wall > cursor.sum ? wall - cursor.sum : cursor.sum - wall;

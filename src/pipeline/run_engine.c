@@ -406,6 +406,8 @@ static void on_job(struct run *run, struct turn *turn, const struct message_job 
 static void on_agent_event(struct run *run, struct turn *turn, const struct message_agent_event *event) {
     if (event->event == AGENT_RESTARTED)
         run->restarts++;
+    if (event->event == AGENT_GAVE_UP)
+        snprintf(run->gave_up, sizeof run->gave_up, "%s", event->text);
     if (event->event != AGENT_UP && event->event != AGENT_LOG && !run->finishing)
         run_line(run, turn, event->task.run != 0 ? event->task.trial : UINT32_MAX, "%s", event->text);
 }

@@ -22,6 +22,7 @@ enum trial_share {
     SHARE_AGENT_WAIT,
     SHARE_TRANSFER,
     SHARE_REUSE_WAIT,
+    SHARE_FAILED,
     SHARE_COUNT
 };
 const char *trial_share_name(enum trial_share share);
@@ -53,7 +54,8 @@ enum trial_stage_state {
 /* Times of one stage of one trial, each a point on env_now's clock, ascending; equal where nothing happened.
  */
 struct stage_times {
-    uint64_t ready, assigned, accepted, started, ended, done;
+    uint64_t ready, failed /* end of the last attempt that failed; 0: none did */;
+    uint64_t assigned, accepted, started, ended, done;
 };
 struct trial_stage {
     enum trial_stage_state state;
@@ -149,6 +151,7 @@ struct run {
 
     unsigned told, ok, failed, cancelled, restarts, resumed_pending;
     char last_failure[400]; /* of the trial that failed last */
+    char gave_up[256];      /* what the agent said that gave up last */
     bool has_best;
     unsigned best_trial;
     double best_objective, baseline_objective;

@@ -343,11 +343,13 @@ static void stage_failed(struct run *run, struct turn *turn, struct trial *trial
     write_row(run, turn, trial, stage, task->state, NULL, message);
     if (answer != NULL && answer->error == TROUPE_NO_AGENT) { /* no later trial can do better */
         trial_fail(run, turn, trial, TRIAL_CANCELLED, text);
-        run_fail(run, turn, TROUPE_NO_AGENT, "%s", text);
+        run_fail(run, turn, TROUPE_NO_AGENT, "%s%s%s", text, run->gave_up[0] != '\0' ? ": " : "",
+                 run->gave_up);
         return;
     }
     if (answer != NULL && answer->retryable && at->failures < definition->retries) {
         at->failures++;
+        at->times.failed = turn->now_ns;
         run_line(run, turn, trial->number, "%s; attempt %u of %u", text, at->failures + 1,
                  definition->retries + 1);
         stage_submit(run, turn, trial, stage);
