@@ -22,9 +22,10 @@ sys.dont_write_bytecode = True
 
 import bad_commands  # noqa: E402
 import bad_pipelines  # noqa: E402
+import bad_workers  # noqa: E402
 from bad_table import MARK  # noqa: E402
 
-TABLES = {"pipelines": bad_pipelines, "commands": bad_commands}
+TABLES = {"pipelines": bad_pipelines, "commands": bad_commands, "workers": bad_workers}
 
 
 def exit_statuses():

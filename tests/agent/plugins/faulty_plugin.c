@@ -2,6 +2,8 @@
 #include "troupe_plugin.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 static const char *const capabilities[] = {"work",
 #if FAULTY == 5
@@ -23,6 +25,13 @@ static int execute(void *state, const struct troupe_plugin_task *task, struct tr
     (void)state;
     (void)task;
     (void)result;
+#if FAULTY == 8
+    abort();
+#endif
+#if FAULTY == 9
+    for (;;)
+        pause();
+#endif
     return 0;
 }
 
