@@ -56,6 +56,10 @@ static void write_counts(const struct run *run, struct json *json) {
     json_field_int(json, "tasks", (int64_t)run->tasks);
     json_field_int(json, "reused_stages", (int64_t)run->reused_stages);
     json_field_int(json, "restarts", run->restarts);
+    uint64_t stale = 0;
+    for (unsigned a = 0; a < run->pipeline->agent_count; a++)
+        stale += run_stale_answers(run, a);
+    json_field_int(json, "stale_answers", (int64_t)stale);
     json_object_end(json);
 }
 

@@ -125,6 +125,7 @@ static void count_slots(struct run *run) {
 
 static enum troupe_error start_agents(struct run *run, struct run_agents *agents, struct fault *fault) {
     const struct pipeline *pipeline = run->pipeline;
+    run->agent_handles = agents->handles;
     for (unsigned a = 0; a < pipeline->agent_count; a++) {
         const struct pipeline_agent *definition = &pipeline->agents[a];
         snprintf(agents->logs[a], sizeof agents->logs[a], "%s/%s.log", run->directory, definition->name);
@@ -197,6 +198,17 @@ static enum troupe_error start_parts(struct run *run, struct run_agents *agents,
     error =
         coordinator_start(run->runtime, run->registry, run->account, &coordinator, &run->coordinator, fault);
     return error == TROUPE_OK ? start_agents(run, agents, fault) : error;
+}
+
+uint64_t run_stale_answers(const struct run *run, unsigned agent) {
+    uint64_t stale = 0;
+    const struct agents *handle = run->agent_handles != NULL ? run->agent_handles[agent] : NULL;
+    for (unsigned i = 0; handle != NULL && i < agents_count(handle); i++) {
+        struct agent_statistics statistics;
+        agents_statistics(handle, i, &statistics);
+        stale += statistics.stale_answers;
+    }
+    return stale;
 }
 
 static void on_signal(void *context, enum env_signal signal) {

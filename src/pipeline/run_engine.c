@@ -227,6 +227,11 @@ static void write_summary(struct run *run, struct turn *turn) {
         run->last_trial_ns = turn->now_ns; /* tests belong to the active part */
     if (run->state == RUN_RUNNING)
         run->state = RUN_FINISHED;
+    for (unsigned a = 0; a < run->pipeline->agent_count; a++)
+        if (run_stale_answers(run, a) > 0)
+            run_line(run, turn, UINT32_MAX,
+                     "agent %s: %llu answers were dropped: they repeat the id and attempt of no task it has",
+                     run->pipeline->agents[a].name, (unsigned long long)run_stale_answers(run, a));
     buffer_clear(&run->response);
     response_write(run, &run->response);
     struct store_row row = {.kind = STORE_RUN_STATE,

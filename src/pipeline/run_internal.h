@@ -175,6 +175,7 @@ struct run {
 
     actor_ref agents[PIPELINE_INSTANCES_MAX];
     unsigned agent_count, agents_live;
+    struct agents *const *agent_handles; /* by the pipeline's agents; NULL before they start */
     struct run_trace trace;
     struct buffer response;
 };
@@ -184,6 +185,8 @@ MUST_CHECK enum troupe_error run_spawn_engine(struct run *run, struct fault *fau
 void run_tick_progress(struct run *run, struct turn *turn, struct run_progress *ret);
 void run_show(struct run *run, struct turn *turn, struct run_event *event);
 void run_line(struct run *run, struct turn *turn, unsigned trial, const char *format, ...) PRINTF_LIKE(4, 5);
+/* Answers of the agent's workers that belonged to no task of theirs, or to an attempt that is over: dropped. */
+uint64_t run_stale_answers(const struct run *run, unsigned agent);
 /* Ends the run with an error: no new trials; what is committed stays. */
 void run_fail(struct run *run, struct turn *turn, enum troupe_error error, const char *format, ...)
     PRINTF_LIKE(4, 5);
