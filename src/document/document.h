@@ -46,7 +46,7 @@ MUST_CHECK enum troupe_error document_parse_json(const char *bytes, size_t lengt
                                                  struct document **ret_document, struct fault *fault);
 void document_free(struct document *document); /* NULL is fine */
 struct account *document_account(void);        /* of every document in the process; zero when all are freed */
-const struct node *document_root(const struct document *document);
+const struct node *document_root(const struct document *document); /* of NULL: NULL */
 
 enum document_kind node_kind(const struct node *node); /* NULL node: DOCUMENT_NULL */
 const char *node_kind_name(const struct node *node);   /* "a list" */

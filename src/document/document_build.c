@@ -291,5 +291,5 @@ void document_free(struct document *document) {
 }
 
 const struct node *document_root(const struct document *document) {
-    return document->root;
+    return document == NULL ? NULL : document->root;
 }

@@ -187,7 +187,7 @@ struct run_options {
 };
 struct run_outcome {
     enum run_state state;
-    char run_id[128];
+    char run_id[128]; /* empty: it never started */
     char directory[1024];
     struct buffer response; /* the JSON object of `--json`; freed by run_outcome_free */
 };

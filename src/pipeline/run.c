@@ -336,10 +336,10 @@ enum troupe_error run_execute(struct env *env, struct account *account, struct p
     }
     if (run->summary_written && run->has_best && error == TROUPE_OK)
         error = best_write(run, run->fault);
-    if (run->work[0] != '\0')
+    if (run->store != NULL) /* otherwise it is another process's */
         IGNORE(env_remove_tree(env, run->work), "leftovers are cleared by the next start");
     ret_outcome->state = run->state == RUN_RUNNING ? RUN_STOPPED : run->state;
-    snprintf(ret_outcome->run_id, sizeof ret_outcome->run_id, "%s", run->id);
+    snprintf(ret_outcome->run_id, sizeof ret_outcome->run_id, "%s", run->started ? run->id : "");
     snprintf(ret_outcome->directory, sizeof ret_outcome->directory, "%s", run->directory);
     ret_outcome->response = run->response;
     free_parts(run, agents);
@@ -368,6 +368,9 @@ enum troupe_error run_load_pipeline(struct env *env, struct account *account, co
     enum troupe_error error = env_read_file(env, path, &text, fault);
     if (error == TROUPE_OK)
         error = document_parse_json(buffer_string(&text), text.length, path, NULL, &document, fault);
+    if (error == TROUPE_SYNTAX && fault != NULL)
+        error = fault_set(fault, TROUPE_CORRUPT, fault->where, "the run's definition is damaged: %s",
+                          fault->text);
     const struct node *root = document_root(document);
     if (error == TROUPE_OK && (node_kind(node_get(root, "pipeline")) != DOCUMENT_MAP ||
                                node_kind(node_get(root, "directory")) != DOCUMENT_STRING))

@@ -72,7 +72,8 @@ void run_trace_drained(struct run *run, struct turn *turn) {
 
 void run_trace_close(struct run *run) {
     struct run_trace *trace = &run->trace;
-    if (trace->tracer != NULL && trace->file != NULL && !trace->broken)
+    /* One that never started may share the file with the process that runs it: not a byte is written then. */
+    if (run->started && trace->tracer != NULL && trace->file != NULL && !trace->broken)
         IGNORE(trace_drain(trace->tracer, trace->file, NULL), "nothing depends on the trace");
     tracer_free(trace->tracer);
     if (trace->file != NULL)
