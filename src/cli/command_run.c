@@ -106,7 +106,8 @@ enum troupe_error command_run(struct session *session, int argc, const char *con
     enum troupe_error error = run_request_read(session, argc, argv, &request, fault);
     if (error == TROUPE_OK)
         error = execute(session, &request, &outcome, fault);
-    if (outcome.run_id[0] != '\0' && !request.values.no_store)
+    bool room = error != TROUPE_DISK_FULL && error != TROUPE_IO; /* one message about a full disk is enough */
+    if (outcome.run_id[0] != '\0' && !request.values.no_store && room)
         write_report(session, &request, &outcome);
     if (outcome.run_id[0] != '\0')
         run_ending_print(session, &request, &outcome, json ? stderr : stdout);

@@ -321,9 +321,8 @@ static void on_committed(struct run *run, struct turn *turn, const struct messag
     const struct message_store_committed *answer =
         MESSAGE_PAYLOAD(message, const struct message_store_committed);
     if (answer->error != TROUPE_OK) {
-        run_fail(run, turn, answer->error,
-                 "%s: %s; what was committed before is safe: free the cause, then --resume %s",
-                 run->directory, answer->text[0] != '\0' ? answer->text : error_text(answer->error), run->id);
+        run_fail(run, turn, answer->error, "%s; what was committed before is safe: go on with --resume %s",
+                 answer->text[0] != '\0' ? answer->text : error_text(answer->error), run->id);
         if (run_token_kind(answer->token) == TOKEN_SUMMARY)
             runtime_stop(run->runtime);
         struct trial *lost = trial_find(run, run_token_value(answer->token));

@@ -197,12 +197,6 @@ static void trial_finish(struct run *run, struct turn *turn, struct trial *trial
         run_fail(run, turn, fault.error, "trial %u: %s", trial->number, fault.text);
         return;
     }
-    if (improves(run, objective))
-        keep_best(run, trial);
-    if (trial->number == 0 && run->pipeline->study.baseline_first && run->fixed == NULL) {
-        run->has_baseline = true;
-        run->baseline_objective = objective;
-    }
     run->ok++;
     write_told(run, turn, trial);
     run_continue(run, turn);
@@ -290,6 +284,14 @@ void trial_committed(struct run *run, struct turn *turn, struct trial *trial) {
     trial->ended_ns = turn->now_ns;
     run->last_trial_ns = turn->now_ns;
     run->told++;
+    /* What is printed as best or baseline is durable. */
+    if (trial->state == TRIAL_OK && improves(run, trial->objective))
+        keep_best(run, trial);
+    if (trial->state == TRIAL_OK && trial->number == 0 && run->pipeline->study.baseline_first &&
+        run->fixed == NULL) {
+        run->has_baseline = true;
+        run->baseline_objective = trial->objective;
+    }
     account_trial(run, trial);
     trace_emit(run->trace.tracer, turn->worker, TRACE_TRIAL_ENDED,
                task_id_span((struct task_id){.run = 1, .trial = trial->number}), trial->number, trial->state);

@@ -95,8 +95,9 @@ static enum troupe_error lock_take(struct store *store, struct fault *fault) {
     if (error == TROUPE_OK)
         error = env_file_open(store->env, path, ENV_FILE_READ | ENV_FILE_WRITE | ENV_FILE_CREATE,
                               &store->lock, fault);
-    if (error == TROUPE_OK)
-        error = env_file_lock(store->lock, fault);
+    struct fault why = {0};
+    if (error == TROUPE_OK && (error = env_file_lock(store->lock, &why)) != TROUPE_OK)
+        return fault_set(fault, error, store->directory, "the run is %s", why.text);
     if (error != TROUPE_OK)
         return error;
     char pid[32];
