@@ -22,10 +22,11 @@ sys.dont_write_bytecode = True
 
 import bad_commands  # noqa: E402
 import bad_pipelines  # noqa: E402
+import bad_runs  # noqa: E402
 import bad_workers  # noqa: E402
-from bad_table import MARK  # noqa: E402
+from bad_table import MARK, SkipCase  # noqa: E402
 
-TABLES = {"pipelines": bad_pipelines, "commands": bad_commands, "workers": bad_workers}
+TABLES = {"pipelines": bad_pipelines, "commands": bad_commands, "workers": bad_workers, "runs": bad_runs}
 
 
 def exit_statuses():
@@ -90,30 +91,39 @@ def check_output(case, finished, says, statuses, problems):
             problems.append(f"says {wrong!r}")
 
 
-def run_case(case, troupe, statuses, show):
+def carry_out(case, directory, troupe, statuses, show):
+    """Runs troupe in the prepared directory, between `before` and its finisher."""
     problems = []
-    with tempfile.TemporaryDirectory(prefix="troupe-bad-") as directory:
-        says = case.says + prepare(case, directory)
-        finisher = case.before(directory, troupe) if case.before else None
-        arguments = case.args or ["run", "bad.yaml", "--run-id", "r"]
-        environment = {**os.environ, "XDG_CONFIG_HOME": directory, **case.environment}
-        try:
-            finished = subprocess.run([troupe, *arguments], cwd=directory, env=environment, capture_output=True,
-                                      stdin=subprocess.DEVNULL, timeout=case.limit_s, check=False)
-        except subprocess.TimeoutExpired as late:
-            return [f"did not end within {case.limit_s} s; said: {late.stderr}"]
-        finally:
-            if finisher:
-                finisher()
+    says = case.says + prepare(case, directory)
+    finisher = case.before(directory, troupe) if case.before else None
+    arguments = case.args or ["run", "bad.yaml", "--run-id", "r"]
+    try:
+        finished = subprocess.run([troupe, *arguments], cwd=directory, capture_output=True, check=False,
+                                  env={**os.environ, "XDG_CONFIG_HOME": directory, **case.environment},
+                                  stdin=subprocess.DEVNULL, timeout=case.limit_s, preexec_fn=case.preexec)
         check_output(case, finished, says, statuses, problems)
-        if case.keeps_run:
-            check_store(directory, troupe, problems)
         if case.after:
             problems += case.after(directory, finished) or []
-        if show or problems:
-            print(f"---- {case.name}: {finished.returncode}", *finished.stdout.decode(errors="replace").splitlines(),
-                  *finished.stderr.decode(errors="replace").splitlines(), sep="\n    ")
+    except subprocess.TimeoutExpired as late:
+        return [f"did not end within {case.limit_s} s; said: {late.stderr}"]
+    finally:
+        if finisher:
+            finisher()
+    if case.keeps_run:
+        check_store(directory, troupe, problems)
+    if show or problems:
+        print(f"---- {case.name}: {finished.returncode}", *finished.stdout.decode(errors="replace").splitlines()[-40:],
+              *finished.stderr.decode(errors="replace").splitlines()[-40:], sep="\n    ")
     return problems
+
+
+def run_case(case, troupe, statuses, show):
+    with tempfile.TemporaryDirectory(prefix="troupe-bad-") as directory:
+        try:
+            return carry_out(case, directory, troupe, statuses, show)
+        except SkipCase as why:
+            print(f"SKIPPED {case.name}: {why}")
+            return []
 
 
 def main():

@@ -22,9 +22,13 @@ budget: {trials: 4, failures_max: 2, parallel: 1}
 """
 
 
+class SkipCase(Exception):
+    """Raised by `before` where the machine cannot do what the case needs; says why."""
+
+
 class Case:
     def __init__(self, name, status, says, pipeline=None, args=(), before=None, after=None, keeps_run=False,
-                 environment=None, limit_s=60):
+                 environment=None, limit_s=60, preexec=None):
         self.name = name
         self.status = status  # a code of err.def
         self.says = says
@@ -35,6 +39,7 @@ class Case:
         self.keeps_run = keeps_run  # the run has begun: its store must be whole afterwards
         self.environment = environment or {}
         self.limit_s = limit_s
+        self.preexec = preexec  # called in the new process before troupe
 
 
 def edited(*changes):

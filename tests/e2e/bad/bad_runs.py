@@ -1,0 +1,201 @@
+"""Runs that cannot be gone on with or shown: in use, unknown, damaged, newer, on a full disk."""
+
+import json
+import os
+import re
+import resource
+import shutil
+import sqlite3
+import subprocess
+
+from bad_table import GOOD, Case, SkipCase, edited
+
+RESUME = ["run", "--resume", "r"]
+
+
+def run_first(directory, troupe):
+    """A run that finished, for the case to spoil."""
+    subprocess.run([troupe, "run", "bad.yaml", "--run-id", "r", "-q"], cwd=directory, check=True,
+                   capture_output=True, timeout=60)
+
+
+def spoiled(spoil):
+    def before(directory, troupe):
+        run_first(directory, troupe)
+        run = os.path.join(directory, "runs/r")
+        for name in ("store.db-wal", "store.db-shm"):
+            if os.path.exists(os.path.join(run, name)):
+                os.remove(os.path.join(run, name))
+        spoil(run)
+    return before
+
+
+def write_store(content):
+    def spoil(run):
+        with open(os.path.join(run, "store.db"), "wb") as file:
+            file.write(content)
+    return spoil
+
+
+def overwrite_pages(run):
+    """Every page but the first, in the middle of the file: found when its rows are read."""
+    path = os.path.join(run, "store.db")
+    with open(path, "r+b") as file:
+        for page in range(1, os.path.getsize(path) // 4096):
+            file.seek(page * 4096)
+            file.write(b"\xa5" * 4096)
+
+
+def newer_schema(run):
+    database = sqlite3.connect(os.path.join(run, "store.db"))
+    database.execute("PRAGMA user_version = 99")
+    database.commit()
+    database.close()
+
+
+def write_definition(text):
+    def spoil(run):
+        with open(os.path.join(run, "pipeline.json"), "w", encoding="utf-8") as file:
+            file.write(text)
+    return spoil
+
+
+def remove(name):
+    def spoil(run):
+        path = os.path.join(run, name)
+        shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
+    return spoil
+
+
+def on_spoiled(name, status, says, spoil):
+    """The same for --resume and for show."""
+    return [Case(f"resume: {name}", status, says, pipeline=GOOD, args=RESUME, before=spoiled(spoil)),
+            Case(f"show: {name}", status, says, pipeline=GOOD, args=["show", "r"], before=spoiled(spoil))]
+
+
+# ---- a live run ----
+
+class Live:
+    """A run that is going on: its worker waits in the middle of trial 0 until the case is over."""
+
+    def __init__(self):
+        self.process = None
+
+    def start(self, directory, troupe):
+        self.process = subprocess.Popen([troupe, "run", "bad.yaml", "--run-id", "r"], cwd=directory,
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for line in self.process.stdout:
+            if line.startswith("run r:"):
+                return self.stop
+        raise AssertionError("the live run did not start")
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait(timeout=30)
+        self.process.stdout.close()
+
+    def untouched(self, directory, _finished):
+        problems = []
+        if self.process.poll() is not None:
+            problems.append(f"the live run ended with {self.process.returncode}")
+        if len(os.listdir(os.path.join(directory, "runs/r/work"))) == 0:
+            problems.append("the live run's work was removed")
+        if os.path.exists(os.path.join(directory, "runs/r/report.html")):
+            problems.append("a report of the live run was written")
+        return problems
+
+
+def on_live(name, status, says, args):
+    live = Live()
+    return Case(name, status, says, args=args, before=live.start, after=live.untouched, keeps_run=True,
+                pipeline=edited((", good]", ", hangs]"), ("timeout: 5s", "timeout: 300s")))
+
+
+# ---- a full disk ----
+
+LONG = edited(("trials: 4", "trials: 100000"))
+
+
+def fill(path, left):
+    """Leaves `left` bytes free on the file system of `path`."""
+    with open(path, "wb") as file:
+        state = os.statvfs(os.path.dirname(path))
+        os.posix_fallocate(file.fileno(), 0, state.f_bavail * state.f_frsize - left)
+
+
+class Disk:
+    """A file system of 4 MiB with `left` bytes free, at runs/. Needs root; the case is skipped without it."""
+
+    def __init__(self, left):
+        self.left = left
+
+    def mount(self, directory, _troupe):
+        runs = os.path.join(directory, "runs")
+        os.mkdir(runs)
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", runs], check=False,
+                                 capture_output=True)
+        if mounted.returncode != 0:
+            raise SkipCase(f"a tmpfs cannot be mounted here: {mounted.stderr.decode().strip()}")
+        fill(os.path.join(runs, "filler"), self.left)
+        return lambda: subprocess.run(["umount", "-l", runs], check=True)
+
+
+def nothing_lost(directory, finished):
+    """Every trial that was printed is in the store, and the run goes on where there is room."""
+    printed = {int(number) for number in re.findall(rb"^trial (\d+) ", finished.stdout, re.M)}
+    filler = os.path.join(directory, "runs/filler")
+    if os.path.exists(filler):
+        os.remove(filler)
+    troupe = finished.args[0]
+    shown = subprocess.run([troupe, "show", "r", "--json"], cwd=directory, capture_output=True, timeout=30, check=False)
+    if shown.returncode != 0:
+        return [f"`troupe show r` ends with {shown.returncode}: {shown.stderr}"]
+    kept = {trial["number"] for trial in json.loads(shown.stdout)["trials"] if trial["state"] == "ok"}
+    problems = [] if printed <= kept else [f"printed but not kept: {sorted(printed - kept)}"]
+    trials = len(kept) + 3
+    resumed = subprocess.run([troupe, "run", "--resume", "r", "--set", f"budget.trials={trials}", "--json"],
+                             cwd=directory, capture_output=True, timeout=60, check=False)
+    if resumed.returncode != 0:
+        return problems + [f"--resume ends with {resumed.returncode}: {resumed.stderr}"]
+    counts = json.loads(resumed.stdout)["counts"]
+    if counts["ok"] != trials:
+        problems.append(f"{counts} after --resume, expected {trials} ok")
+    return problems
+
+
+def limit_file_size():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300 << 10, 300 << 10))
+
+
+CASES = [
+    Case("run id is taken", "EXISTS", ["'r' exists already", "--resume r", "--run-id"], pipeline=GOOD,
+         before=run_first, keeps_run=True),
+    on_live("second resume of a live run", "LOCKED", ["runs/r: the run is in use by the process with pid"], RESUME),
+    on_live("run id of a live run", "EXISTS", ["'r' exists already"], ["run", "bad.yaml", "--run-id", "r"]),
+    Case("resume of an unknown run", "NOT_FOUND", ["no run 'r'", "troupe runs"], args=RESUME),
+    Case("resume of the newest of none", "NOT_FOUND", ["no runs"], args=["run", "--resume"]),
+    Case("resume with another seed", "USAGE", ["--resume", "only the budget"], pipeline=GOOD,
+         args=[*RESUME, "--seed", "3"], before=run_first),
+    Case("resume with another space", "USAGE", ["--set", "budget", "space.x"], pipeline=GOOD,
+         args=[*RESUME, "--set", "space.x.default=0.1"], before=run_first),
+    Case("resume without a store", "USAGE", ["--no-store"], pipeline=GOOD, args=[*RESUME, "--no-store"],
+         before=run_first),
+    Case("show of an unknown run", "NOT_FOUND", ["no run 'r'"], args=["show", "r"]),
+    Case("show with an unknown option", "USAGE", ["--jsn", "--json"], args=["show", "r", "--jsn"]),
+    Case("runs directory is a file", "EXISTS", ["bad.yaml", "expected a directory"], pipeline=GOOD,
+         args=["run", "bad.yaml", "--run-id", "r", "--runs", "bad.yaml"]),
+    *on_spoiled("text for a store", "CORRUPT", ["store.db", "damaged"], write_store(b"not a database\n" * 400)),
+    *on_spoiled("bytes for a store", "CORRUPT", ["store.db", "damaged"], write_store(bytes(range(256)) * 64)),
+    *on_spoiled("pages overwritten", "CORRUPT", ["store.db", "damaged"], overwrite_pages),
+    *on_spoiled("empty store", "NOT_FOUND", ["store.db", "nothing was ever committed"], write_store(b"")),
+    *on_spoiled("newer schema", "NEWER", ["store.db", "version 99", "newer program"], newer_schema),
+    *on_spoiled("no store", "NOT_FOUND", ["store.db"], remove("store.db")),
+    *on_spoiled("no definition", "NOT_FOUND", ["no run 'r'"], remove("pipeline.json")),
+    *on_spoiled("definition cut short", "CORRUPT", ["pipeline.json:1:", "damaged"], write_definition('{"pipe')),
+    *on_spoiled("definition without a pipeline", "CORRUPT", ["pipeline.json"], write_definition("{}")),
+    Case("disk full at the start", "DISK_FULL", ["no space left"], pipeline=GOOD, before=Disk(0).mount),
+    Case("disk full on the way", "DISK_FULL", ["store.db: no space left", "what was committed before is safe", "--resume r"], pipeline=LONG,
+         before=Disk(400 << 10).mount, after=nothing_lost),
+    Case("file size limit on the way", "DISK_FULL", ["committed", "--resume r"], pipeline=LONG, after=nothing_lost,
+         preexec=limit_file_size),
+]
