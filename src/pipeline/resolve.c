@@ -75,8 +75,45 @@ static enum troupe_error resolve_native(struct env *env, struct pipeline *pipeli
     return hash_file(env, pipeline->account, found, &agent->program_hash, fault);
 }
 
+static bool sets_path(const struct pipeline_agent *agent) {
+    for (const char *const *pair = agent->environment; pair != NULL && *pair != NULL; pair++)
+        if (strncmp(*pair, "PATH=", 5) == 0)
+            return true;
+    return false;
+}
+
+/* A program that is not there is told before the run, not by every worker. What its worker alone can know (a
+ * PATH of its own, a placeholder) is left to it. */
+static enum troupe_error find_program(struct env *env, struct pipeline *pipeline,
+                                      const struct pipeline_agent *agent, struct fault *fault) {
+    const char *program = agent->argv[0], *path = env_variable(env, "PATH");
+    const struct node *words = node_get(agent->node, agent->kind == PIPELINE_AGENT_ONCE ? "once" : "command");
+    if (env_is_sim(env) || strchr(program, '{') != NULL || sets_path(agent))
+        return TROUPE_OK;
+    if (strchr(program, '/') != NULL) {
+        const char *file = joined(pipeline, pipeline->directory, program);
+        return file == NULL || is_file(env, file)
+                   ? TROUPE_OK
+                   : node_fault(node_at(words, 0), fault, TROUPE_NOT_FOUND, "agent '%s': no such program: %s",
+                                agent->name, file);
+    }
+    for (const char *at = path != NULL ? path : "/usr/bin:/bin"; *at != '\0';) {
+        size_t length = strcspn(at, ":");
+        const char *file = arena_format(&pipeline->arena, "%.*s/%s", length > 0 ? (int)length : 1,
+                                        length > 0 ? at : ".", program);
+        if (file != NULL && is_file(env, file))
+            return TROUPE_OK;
+        at += length + (at[length] == ':');
+    }
+    return node_fault(node_at(words, 0), fault, TROUPE_NOT_FOUND,
+                      "agent '%s': no program '%s' in any directory of PATH", agent->name, program);
+}
+
 static enum troupe_error resolve_command(struct env *env, struct pipeline *pipeline,
                                          struct pipeline_agent *agent, struct fault *fault) {
+    enum troupe_error found = find_program(env, pipeline, agent, fault);
+    if (found != TROUPE_OK)
+        return found;
     for (const char *const *word = agent->argv; *word != NULL; word++) {
         agent->program_hash = hash_bytes(*word, strlen(*word) + 1, agent->program_hash);
         const char *path = joined(pipeline, pipeline->directory, *word);

@@ -101,8 +101,10 @@ CASES = [
     command("bad seed", "USAGE", ["--seed", "'x'"], [*VAR, *COUNT, "--seed", "x"]),
     command("not UTF-8 in a command", "USAGE", ["--", "UTF-8"], [*VAR, *COUNT], ["--", "echo", b"caf\xe9"]),
     # a plain command that runs
-    command("program that is not there", "NO_OBJECTIVE", ["cannot run no-such-program", "No such file", "none of 2 trials"], [*VAR, *COUNT],
-            ["--", "no-such-program", "{x}"], keeps_run=True),
+    command("program that is not there", "NOT_FOUND", ["no program 'no-such-program'", "PATH"], [*VAR, *COUNT],
+            ["--", "no-such-program", "{x}"]),
+    command("program file that is not there", "NOT_FOUND", ["no such program", "bin/no-such-program"], [*VAR, *COUNT],
+            ["--", "bin/no-such-program", "{x}"]),
     command("program that may not run", "NO_OBJECTIVE", ["not-runnable", "ermission"], [*VAR, *COUNT],
             ["--", "./not-runnable", "{x}"], before=make_not_runnable, keeps_run=True),
     command("command that fails", "NO_OBJECTIVE", ["3", "no such data"], [*VAR, *COUNT],
