@@ -98,6 +98,7 @@ struct world {
     /* counted resources in use at the scripted agents, as they see it */
     struct resources in_use, in_use_max;
     enum troupe_error run_error;
+    uint64_t begun_ns; /* when the owner's first turn was: the actions' 0 */
 };
 
 /* ---- scripted agents ---- */
@@ -424,6 +425,7 @@ static void owner_handle(struct turn *turn, void *state, const struct message *m
     struct world *world = state;
     switch (message->kind) {
     case MESSAGE_USER:
+        world->begun_ns = turn->now_ns;
         for (unsigned i = 0; i < world->action_count; i++) {
             uint64_t timer;
             assert_int_equal(timer_start(turn, turn->now_ns + world->actions[i].at_ns, i, &timer), TROUPE_OK);
