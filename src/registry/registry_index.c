@@ -5,8 +5,10 @@
  *             removal moves rows down only (the last one into the hole, stepping over the cursors of watches
  *             that still read, so that no row passes a cursor).
  * Readers: go from the end down. A row that moves down is met later, at its new place, so none that stays is
- *          missed; it may be met twice, which `moves` tells. They load slots with acquire, which pairs with
- *          the release of each store: the row and the moves before it are seen.
+ *          missed. It may be met twice: moved, or removed and put again after the array became shorter. Both
+ *          take a removal that was under way or began after the reader, which `removals` tells: even before
+ *          and the same after, or the reader reads again. Slots are loaded with acquire, which pairs with the
+ *          release of each store: the row, and the removals begun before it, are seen.
  * Threads: changes: the partition's lock. registry_find: any reader.
  * Memory: indexes live as long as the registry; an outgrown array is retired. */
 #include "registry/registry_private.h"
@@ -156,8 +158,6 @@ static void posting_move(struct posting_array *array, unsigned posting, uint32_t
     }
     CHECK(to < from);
     struct registry_row *row = atomic_load_explicit(&array->rows[from], memory_order_relaxed); /* our lock */
-    /* Relaxed: published by the store of the row: who meets it again sees that it moved. */
-    atomic_fetch_add_explicit(&array->moves, 1, memory_order_relaxed);
     *row_position(row, posting) = to;
     posting_put(array, to, row);
 }
@@ -188,6 +188,8 @@ static void posting_remove(struct index *index, unsigned posting, const struct r
     struct posting_array *array = posting_at(index, posting);
     uint32_t hole = *row_position(row, posting), last = posting_count(array) - 1;
     CHECK(atomic_load_explicit(&array->rows[hole], memory_order_relaxed) == row); /* our lock */
+    /* Odd while it goes on. Relaxed: published by the store of any row put into a place from here on. */
+    atomic_fetch_add_explicit(&array->removals, 1, memory_order_relaxed);
     if (posting == POSTING_ALL) {
         hole = hole_past_cursors(index, array, hole);
     }
@@ -195,6 +197,8 @@ static void posting_remove(struct index *index, unsigned posting, const struct r
     posting_put(array, last, NULL);
     /* Relaxed: a reader with the old count finds NULL, or the row, at the end. */
     atomic_store_explicit(&array->count, last, memory_order_relaxed);
+    /* Release pairs with the first load in partition_find: who sees it even sees what was stored above. */
+    atomic_fetch_add_explicit(&array->removals, 1, memory_order_release);
 }
 
 static void posting_deferred(void *context, struct grace_node *node) {
@@ -312,7 +316,7 @@ static void sift_down(const struct registry_row **rows, size_t at, size_t count)
     }
 }
 
-/* Drops repeated names, by a heap sort in place: only after rows moved under every try. */
+/* Drops repeated names, by a heap sort in place: only when rows were removed under every try. */
 static size_t rows_unique(const struct registry_row **rows, size_t count) {
     for (size_t at = count / 2; at-- > 0;) {
         sift_down(rows, at, count);
@@ -340,9 +344,8 @@ static size_t partition_find(struct search *search, const struct partition *part
         return found;
     }
     for (unsigned try = 1;; try++) {
-        /* Acquire pairs with the release of the rows read below and of the last try's: a move that could have
-         * shown a row twice is counted. */
-        uint32_t moves = atomic_load_explicit(&array->moves, memory_order_acquire);
+        /* Acquire: read before the rows below are; pairs with the end of posting_remove. */
+        uint32_t removals = atomic_load_explicit(&array->removals, memory_order_acquire);
         size_t end = found;
         for (uint32_t at = posting_count(array); at-- > 0 && end < search->rows_max;) {
             const struct registry_row *row = atomic_load_explicit(&array->rows[at], memory_order_acquire);
@@ -350,7 +353,8 @@ static size_t partition_find(struct search *search, const struct partition *part
                 search->rows[end++] = row;
             }
         }
-        if (atomic_load_explicit(&array->moves, memory_order_relaxed) == moves) { /* after acquires */
+        /* Relaxed: the acquire of each row keeps it behind them. */
+        if (removals % 2 == 0 && atomic_load_explicit(&array->removals, memory_order_relaxed) == removals) {
             return end;
         }
         if (try == FIND_TRIES) {

@@ -135,9 +135,9 @@ enum posting { POSTING_ALL, POSTING_USABLE, POSTING_CAPABILITY };
 struct posting_array {
     struct grace_node node;
     size_t bytes;
-    uint32_t capacity;      /* immutable */
-    _Atomic uint32_t count; /* partition writes, any reads */
-    _Atomic uint32_t moves; /* counts rows moved down */
+    uint32_t capacity;         /* immutable */
+    _Atomic uint32_t count;    /* partition writes, any reads */
+    _Atomic uint32_t removals; /* partition writes, any reads: counts them */
     _Atomic(struct registry_row *) rows[];
 };
 struct subscription;

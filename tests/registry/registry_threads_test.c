@@ -118,7 +118,7 @@ static void growing(void **unused) {
     do { /* until enough has happened */
         sched_yield();
         registry_statistics(rig.registry, &statistics);
-    } while (statistics.removed < 15000 || statistics.lookups_hit < 20000);
+    } while (statistics.removed < 8000 || statistics.lookups_hit < 10000);
     stop = true;
     for (unsigned at = 0; at < 4; at++) {
         pthread_join(threads[at], NULL);
@@ -166,7 +166,7 @@ static void moving(void **unused) {
     }
     OK(grace_register(runtime_grace(rig.runtime), &id));
     OK(pthread_create(&mover, NULL, move, &moves));
-    for (unsigned round = 0; round < 400000 || moves < 2000; round++) {
+    for (unsigned round = 0; round < 150000 || moves < 1000; round++) {
         char name[32];
         snprintf(name, sizeof name, "moving-%u", round * 7 % MOVING);
         const struct registry_row *row = registry_lookup(rig.registry, "agents", name, 0);
@@ -222,7 +222,7 @@ static void finding(void **unused) {
     memset(toggled, 0, sizeof toggled);
     OK(grace_register(runtime_grace(rig.runtime), &id));
     OK(pthread_create(&toggler, NULL, toggle, NULL));
-    for (unsigned round = 0; round < 10000 || disturbed < 20000; round++) {
+    for (unsigned round = 0; round < 4000 || disturbed < 8000; round++) {
         unsigned char seen[TOGGLED] = {0};
         for (unsigned at = 0; at < TOGGLED; at++) {
             before[at] = toggled[at].changes;
@@ -254,7 +254,7 @@ static void finding(void **unused) {
 
 #define THREADS 3U
 #define OPERATIONS 5U
-#define ROUNDS 1500U
+#define ROUNDS 800U
 
 enum call { CALL_REGISTER, CALL_UNREGISTER, CALL_HEALTH, CALL_LOOKUP };
 struct operation {
