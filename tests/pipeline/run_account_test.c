@@ -116,7 +116,7 @@ static void a_failed_trial_adds_up_too(void **state) {
     pipeline->stage_count = 1;
     *trial = (struct trial){.state = TRIAL_FAILED, .created_ns = 100, .told_ns = 5100, .ended_ns = 6000};
     account_trial(run, trial);
-    assert_int_equal(run->share_ns[SHARE_AGENT_WAIT] + run->share_ns[SHARE_STORE], 5900);
+    assert_int_equal(run->share_ns[SHARE_FAILED] + run->share_ns[SHARE_STORE], 5900);
     assert_int_equal(run->share_error_ns_max, 0);
     memory_free(&account, trial);
     memory_free(&account, pipeline);

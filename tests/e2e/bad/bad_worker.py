@@ -51,8 +51,8 @@ def ignore_stop():
 
 
 def once(task, mistake):
-    """The mistake in the first attempt, then the right answer."""
-    if task["attempt"] == 1:
+    """The mistake in the first attempt of trial 1, then the right answer."""
+    if task["attempt"] == 1 and task["trial"] == 1:
         mistake()
     else:
         good(task)

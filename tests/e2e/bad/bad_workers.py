@@ -7,8 +7,8 @@ import shutil
 
 from bad_table import Case, edited
 
-# An agent's deaths are survived twice, and a hang is met within half a second.
-QUICK = ["--agent-restarts-max", "2", "--worker-start-timeout", "500ms", "--stop-grace", "200ms"]
+# An agent's deaths are survived twice, and what does not stop is killed soon.
+QUICK = ["--agent-restarts-max", "2", "--stop-grace", "200ms"]
 
 
 def worker(mode, status, says, *changes, **more):
@@ -45,16 +45,17 @@ def plugin(number, status, says, **more):
 RETRIES = ("retries: 0", "retries: 1")
 SHORT = ("timeout: 5s", "timeout: 400ms")
 JSON = ["--json"]
+IMPATIENT = ["--worker-start-timeout", "500ms"]
 
 CASES = [
     # before it says hello
     worker("dies-at-start", "NO_AGENT", ["status 3", "no module named torch"]),
     worker("leaves-at-start", "NO_AGENT", ["status 0", "hello"]),
-    worker("mute-at-start", "NO_AGENT", ["hello", "500 ms"]),
+    worker("mute-at-start", "NO_AGENT", ["hello", "500 ms"], options=IMPATIENT),
     worker("garbage-at-start", "NO_AGENT", ["JSON object", "Welcome to my worker"]),
     worker("newer-protocol", "NO_AGENT", ["protocol 7", "protocol 1"]),
     worker("lacks-capability", "NO_AGENT", ["no capability 'score'", "prepare"]),
-    worker("result-before-hello", "NO_AGENT", ["hello"]),
+    worker("result-before-hello", "NO_AGENT", ["hello", "500 ms"], options=IMPATIENT),
     worker("long-line-at-start", "NO_AGENT", ["1048576"]),
     # in a task
     worker("dies", "NO_OBJECTIVE", ["status 9", "'score'"]),
@@ -81,7 +82,7 @@ CASES = [
     worker("no-attempt", "NO_OBJECTIVE", ["attempt"]),
     # wrong, and the search is right all the same
     worker("dies-once", "OK", ["status 9", "attempt 2 of 2"], RETRIES, options=JSON, after=right_answer),
-    worker("hangs-once", "OK", ["attempt 2 of 2"], RETRIES, SHORT, options=JSON, after=right_answer),
+    worker("hangs-once", "OK", ["attempt 2 of 2"], RETRIES, ("timeout: 5s", "timeout: 2s"), options=JSON, after=right_answer),
     worker("noisy", "OK", [], options=JSON, after=right_answer),
     worker("other-attempt", "OK", ["4 answers were dropped", '"stale_answers":4'], options=JSON, after=right_answer),
     worker("twice", "OK", ["answers were dropped"], options=JSON, after=right_answer),
