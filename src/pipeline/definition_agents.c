@@ -124,8 +124,10 @@ static enum troupe_error read_options(struct pipeline *pipeline, const struct no
     if (error == TROUPE_OK)
         agent->options_json = arena_copy(&pipeline->arena, buffer_string(&text), text.length);
     buffer_free(&text);
+    if (error == TROUPE_LIMIT)
+        return node_fault(options, fault, error, "options are larger than 64 KiB");
     if (error != TROUPE_OK || agent->options_json == NULL)
-        return node_fault(options, fault, TROUPE_LIMIT, "options are larger than 64 KiB");
+        return node_fault(options, fault, TROUPE_NOMEM, "out of memory");
     return TROUPE_OK;
 }
 

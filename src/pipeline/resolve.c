@@ -195,9 +195,10 @@ static enum troupe_error resolve_data(struct env *env, struct pipeline *pipeline
     buffer_init(&text, pipeline->account, 256 << 10);
     json_init(&json, &text);
     enum troupe_error error = write_data(env, pipeline, data, &json, fault);
-    if (error == TROUPE_OK && buffer_ok(&text) != TROUPE_OK)
-        error = node_fault(data, fault, TROUPE_LIMIT,
-                           "the data section is larger than 256 KiB; name files instead");
+    if (error == TROUPE_OK && (error = buffer_ok(&text)) != TROUPE_OK)
+        node_fault(data, fault, error, "%s",
+                   error == TROUPE_LIMIT ? "the data section is larger than 256 KiB; name files instead"
+                                         : error_text(error));
     if (error == TROUPE_OK) {
         pipeline->data_json = arena_copy(&pipeline->arena, buffer_string(&text), text.length);
         pipeline->data_hash = hash_bytes(text.bytes, text.length, pipeline->data_hash);

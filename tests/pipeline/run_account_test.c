@@ -51,7 +51,8 @@ static void trial_random(struct run *run, struct trial *trial, struct random_str
             times->done = ready + (random_below(random, 2) ? random_below(random, 9000) : 0);
             times->assigned = times->accepted = times->started = times->ended = times->done;
         } else {
-            times->assigned = ready + random_below(random, 300);
+            times->failed = random_below(random, 3) == 0 ? ready + random_below(random, 90000) : 0;
+            times->assigned = (times->failed > ready ? times->failed : ready) + random_below(random, 300);
             times->accepted = times->assigned + random_below(random, 300);
             times->started = times->accepted + random_below(random, 5000);
             times->ended = times->started + random_below(random, 100000);
