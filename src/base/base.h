@@ -18,5 +18,6 @@
 #include "base/random.h"
 #include "base/log.h"
 #include "base/config.h"
+#include "base/plant.h"
 
 #endif

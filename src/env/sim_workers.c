@@ -2,7 +2,7 @@
  *
  * Invariants: a worker has at most one event: its next step, its turn's end, or its deadline. Wakes are
  *             sticky, and loop callbacks find worker 0 unparked and not in a turn, exactly as os_workers.c
- *             has it. The run ends by stop (OK), by having nothing left that can happen (DEAD), by its
+ *             has it; jobs find it unparked, since they share its thread. The run ends by stop (OK), by having nothing left that can happen (DEAD), by its
  *             bounds (TIMEOUT) or by the power cut (CANCELLED); then no worker is parked and no turn is
  *             under way.
  * Threads: one.
@@ -107,7 +107,7 @@ static void event_run(struct sim_env *sim, struct sim_event *event) {
     }
     sim->events++;
     sim_mix(sim, event->kind, event->source, sim->now);
-    if (event->io)
+    if (event->io || event->kind == SIM_JOB) /* what a job sends looks as if worker 0 sent it */
         worker_unpark(sim, first);
     event->fn(sim, event);
 }

@@ -136,6 +136,9 @@ enum troupe_error runtime_run(struct runtime *runtime) {
     struct env_workers workers = {
         .count = runtime->workers_count, .step = worker_step, .park = worker_park, .context = runtime};
     enum troupe_error error = env_workers_run(runtime->env, &workers);
+    if (error != TROUPE_OK) { /* a simulation that ended in the middle: its jobs point to actors' states */
+        env_jobs_wait(runtime->env);
+    }
     runtime_end(runtime);
     return error;
 }

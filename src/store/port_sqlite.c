@@ -33,9 +33,6 @@ struct store_database {
     struct store_vfs *vfs; /* simulation only */
     sqlite3 *sqlite;
     sqlite3_stmt *statements[STATEMENT_COUNT]; /* writers only */
-#ifdef TROUPE_PLANT_ACK_BEFORE_COMMIT
-    bool owed; /* planted bug, see store_database_commit */
-#endif
 };
 
 #define ROW_COLUMNS "kind,trial,stage,attempt,a,b,value,utc_ns,name,text"
@@ -259,7 +256,10 @@ static enum troupe_error reader_open(struct store_database *database, struct fau
     /* A reader must not checkpoint on close: in the simulation its locks hold nobody off. */
     sqlite3_db_config(database->sqlite, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     enum troupe_error error = schema_check(database, &present, fault);
-    if (error == TROUPE_OK && !present)
+    /* A rollback journal is only there while the file is being made: rows go through the write-ahead log. */
+    bool unmade =
+        error != TROUPE_OK && sqlite3_extended_errcode(database->sqlite) == SQLITE_READONLY_ROLLBACK;
+    if (unmade || (error == TROUPE_OK && !present))
         error = fault_set(fault, TROUPE_NOT_FOUND, database->path, "nothing was ever committed to this run");
     return error;
 }
@@ -362,14 +362,11 @@ static enum troupe_error database_step(struct store_database *database, enum sta
 }
 
 enum troupe_error store_database_begin(struct store_database *database, struct fault *fault) {
-#ifdef TROUPE_PLANT_ACK_BEFORE_COMMIT
-    if (database->owed) {
+    if (PLANT(ACK_BEFORE_COMMIT) && !sqlite3_get_autocommit(database->sqlite)) {
         enum troupe_error error = database_step(database, STATEMENT_COMMIT, "committing", fault);
         if (error != TROUPE_OK)
             return error;
-        database->owed = false;
     }
-#endif
     return database_step(database, STATEMENT_BEGIN, "starting a transaction", fault);
 }
 
@@ -399,11 +396,8 @@ enum troupe_error store_database_insert(struct store_database *database, const s
 }
 
 enum troupe_error store_database_commit(struct store_database *database, struct fault *fault) {
-#ifdef TROUPE_PLANT_ACK_BEFORE_COMMIT
-    /* The planted bug of the power-cut test: says done, and commits with the next group. */
-    database->owed = true;
-    return TROUPE_OK;
-#endif
+    if (PLANT(ACK_BEFORE_COMMIT))
+        return TROUPE_OK; /* with the next group */
     return database_step(database, STATEMENT_COMMIT, "committing", fault);
 }
 

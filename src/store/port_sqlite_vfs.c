@@ -109,6 +109,8 @@ static int vfs_truncate(sqlite3_file *base, sqlite3_int64 bytes) {
 static int vfs_sync(sqlite3_file *base, int flags) {
     struct vfs_file *file = vfs_file_of(base);
     (void)flags; /* data-only syncs are full ones here */
+    if (PLANT(SYNC_SKIPPED))
+        return SQLITE_OK;
     enum troupe_error error = env_file_sync(file->file);
     if (error != TROUPE_OK)
         return vfs_status(error, SQLITE_IOERR_FSYNC);
@@ -336,6 +338,14 @@ enum troupe_error store_library_start(struct fault *fault) {
     return TROUPE_OK;
 }
 
+/* SQLite's random numbers (a WAL's salts are some) come from one stream of the process, which it seeds from the
+ * default VFS: in a simulation they must be a function of the simulation's seed. 0: the system's entropy again. */
+static _Atomic unsigned simulated; /* VFSs registered */
+
+static void library_random(unsigned seed) {
+    sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SEED, (int)seed, (sqlite3 *)NULL);
+}
+
 /* ---- registration ---- */
 
 enum troupe_error store_vfs_register(struct env *env, struct account *account, struct store_vfs **ret_vfs) {
@@ -368,6 +378,8 @@ enum troupe_error store_vfs_register(struct env *env, struct account *account, s
         memory_free(account, vfs);
         return TROUPE_NOMEM;
     }
+    if (atomic_fetch_add_explicit(&simulated, 1, memory_order_relaxed) == 0)
+        library_random((unsigned)env_random(env) | 1u);
     *ret_vfs = vfs;
     return TROUPE_OK;
 }
@@ -381,5 +393,8 @@ void store_vfs_unregister(struct store_vfs *vfs) {
         return;
     int status = sqlite3_vfs_unregister(&vfs->base);
     CHECK(status == SQLITE_OK); /* it only unlinks from a list */
+    /* Relaxed: simulations are single threads; this counts those of the process. */
+    if (atomic_fetch_sub_explicit(&simulated, 1, memory_order_relaxed) == 1)
+        library_random(0);
     memory_free(vfs->account, vfs);
 }

@@ -1,55 +1,47 @@
-/* coordinate_sim [--seeds N] [--first S]: lives N worlds; the first violation is printed with its seed, which
- * replays it. Every 16th seed is lived twice and must give the same signature. Programs with a planted bug
- * are this one, linked with a changed copy of the file concerned: they must end with a violation or an
- * aborted CHECK. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
+/* Registry, coordinators and real agents over modelled children: one world a seed (sim_world.h). Every 16th seed is
+ * lived twice and must give the same signature. The first violation is printed with its seed, which replays it. */
+#include "sim_suite.h"
 #include "sim_world.h"
 
-int main(int argc, char **argv) {
-    uint64_t first = 1, seeds = 1000;
-    for (int i = 1; i + 1 < argc; i += 2) {
-        if (strcmp(argv[i], "--seeds") == 0)
-            seeds = strtoull(argv[i + 1], NULL, 10);
-        else if (strcmp(argv[i], "--first") == 0)
-            first = strtoull(argv[i + 1], NULL, 10);
-        else
-            return fprintf(stderr, "usage: coordinate_sim [--seeds N] [--first S]\n"), 2;
+struct totals {
+    uint64_t events, tasks, ok, failed, cancelled, rejected, virtual_ns, refused;
+};
+
+static void count(struct totals *totals, const struct sim_world *world) {
+    totals->events += world->events;
+    totals->virtual_ns += world->virtual_ns;
+    for (unsigned i = 0; i < world->coordinator_count; i++) {
+        const struct coordinator_statistics *counts = &world->statistics[i];
+        totals->tasks += counts->submitted;
+        totals->ok += counts->ended_ok;
+        totals->failed += counts->ended_failed;
+        totals->cancelled += counts->ended_cancelled;
+        totals->rejected += counts->rejected;
+        totals->refused += counts->refused_tasks;
     }
+}
+
+int main(int argc, char **argv) {
+    struct sim_suite suite = sim_suite_start("coordinate_sim", 200, argc, argv);
     static struct sim_world world;
-    uint64_t events = 0, tasks = 0, ok = 0, failed = 0, cancelled = 0, rejected = 0, virtual_ns = 0,
-             refused = 0;
-    for (uint64_t seed = first; seed < first + seeds; seed++) {
+    struct totals totals = {0};
+    for (uint64_t seed = suite.first; seed < suite.first + suite.seeds; seed++) {
         sim_world_live(&world, seed);
         uint64_t signature = world.signature;
         if (!world.violation[0] && seed % 16 == 0) {
             sim_world_live(&world, seed);
             if (!world.violation[0] && world.signature != signature)
-                snprintf(world.violation, sizeof world.violation, "another signature when replayed");
+                return sim_suite_violation(&suite, seed, "another signature when replayed");
         }
-        if (world.violation[0]) {
-            printf("seed %llu: %s\n", (unsigned long long)seed, world.violation);
-            return 1;
-        }
-        events += world.events;
-        virtual_ns += world.virtual_ns;
-        for (unsigned i = 0; i < world.coordinator_count; i++) {
-            const struct coordinator_statistics *counts = &world.statistics[i];
-            tasks += counts->submitted;
-            ok += counts->ended_ok;
-            failed += counts->ended_failed;
-            cancelled += counts->ended_cancelled;
-            rejected += counts->rejected;
-            refused += counts->refused_tasks;
-        }
+        if (world.violation[0])
+            return sim_suite_violation(&suite, seed, world.violation);
+        count(&totals, &world);
     }
-    printf("%llu seeds, %llu events, %.0f virtual s; %llu tasks: %llu ok, %llu failed, %llu cancelled, %llu "
-           "rejected; "
-           "%llu refusals\n",
-           (unsigned long long)seeds, (unsigned long long)events, (double)virtual_ns / 1e9,
-           (unsigned long long)tasks, (unsigned long long)ok, (unsigned long long)failed,
-           (unsigned long long)cancelled, (unsigned long long)rejected, (unsigned long long)refused);
-    return 0;
+    char facts[200];
+    snprintf(facts, sizeof facts,
+             "%llu tasks: %llu ok, %llu failed, %llu cancelled, %llu rejected; %llu refusals",
+             (unsigned long long)totals.tasks, (unsigned long long)totals.ok,
+             (unsigned long long)totals.failed, (unsigned long long)totals.cancelled,
+             (unsigned long long)totals.rejected, (unsigned long long)totals.refused);
+    return sim_suite_end(&suite, totals.events, totals.virtual_ns, facts);
 }

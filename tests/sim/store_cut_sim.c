@@ -4,13 +4,21 @@
  * integrity check.
  *
  * Fails when a row is acknowledged before it is durable, when recovery loses or doubles one, or when the file
- * is damaged. Built a second time with TROUPE_PLANT_ACK_BEFORE_COMMIT in the store, it must find that bug.
- * TROUPE_SEEDS overrides the number of seeds, TROUPE_SEED runs a single one. */
+ * is damaged. */
+#include "sim_suite.h"
+
 #include "../store/store_driver.h"
 
 #include "../store/env_wrap.h"
 
-#define SEEDS 1000
+#define EXPECT(condition)                                                                                    \
+    do {                                                                                                     \
+        if (!(condition)) {                                                                                  \
+            fprintf(stderr, "%s:%d: expected %s\n", __FILE__, __LINE__, #condition);                         \
+            abort();                                                                                         \
+        }                                                                                                    \
+    } while (0)
+
 #define LIVES 3
 #define TEXT_BYTES_MAX 6000
 #define ROWS_MAX 2000
@@ -28,7 +36,8 @@ struct scene { /* one seed */
     uint32_t acknowledged; /* rows below it were acknowledged OK, in any life */
     bool created;          /* store_open said OK once: the run exists from then on */
     uint64_t signature;    /* over the lives */
-    char violation[512];   /* the first one; empty: none */
+    uint64_t events, virtual_ns;
+    char violation[512]; /* the first one; empty: none */
     unsigned cuts, recovered /* rows that were there without an acknowledgement */;
 };
 
@@ -95,18 +104,22 @@ static void life_run(struct scene *scene, unsigned life) {
         .create = true, .group_rows = 1 + (unsigned)random_below(&scene->random, long_life ? 4 : 32)};
     uint64_t dead_at = at_event ? 0 : 1 + random_below(&scene->random, 60 + 8 * rows);
     struct env *env = NULL;
-    assert_int_equal(env_sim_create(&scene->account, &options, &env), TROUPE_OK);
+    EXPECT(env_sim_create(&scene->account, &options, &env) == TROUPE_OK);
     env_wrap_arm(dead_at, true, TROUPE_IO);
     if (store_open(env, &scene->account, "/runs/one", &store_options, &driver.store, NULL) == TROUPE_OK) {
         scene->created = true;
         enum troupe_error error = driver_run(&driver, env, &scene->account);
         bool powered = error == TROUPE_OK && !env_wrap.fired;
-        assert_true(error == TROUPE_OK || error == TROUPE_CANCELLED);
+        if (error != TROUPE_OK && error != TROUPE_CANCELLED)
+            snprintf(scene->violation, sizeof scene->violation, "stuck (%s): %u rows written, %u answered",
+                     error_name(error), driver.written, driver.answers);
         life_close(driver.store, powered);
         scene->cuts += !powered;
     }
     env_wrap_arm(0, false, TROUPE_OK);
     scene->signature = hash_bytes(&(uint64_t){env_sim_signature(env)}, sizeof(uint64_t), scene->signature);
+    scene->events += env_sim_events(env);
+    scene->virtual_ns += env_now(env);
     env_destroy(env);
     env_disk_power_cut(scene->disk, random_u64(&scene->random));
 }
@@ -141,9 +154,8 @@ static void scene_inspect(struct scene *scene) {
     struct store_reader *reader = NULL;
     struct fault fault = {0};
     struct inspection inspection = {.scene = scene, .next = {0, 1, 2}};
-    assert_int_equal(
-        env_sim_create(&scene->account, &(struct env_sim_options){.seed = 1, .disk = scene->disk}, &env),
-        TROUPE_OK);
+    const struct env_sim_options options = {.seed = 1, .disk = scene->disk};
+    EXPECT(env_sim_create(&scene->account, &options, &env) == TROUPE_OK);
     enum troupe_error error = store_reader_open(env, &scene->account, "/runs/one", &reader, &fault);
     if (error == TROUPE_NOT_FOUND && !scene->created)
         goto out; /* nothing was promised yet */
@@ -188,13 +200,14 @@ out:
 
 struct totals {
     unsigned cuts, rows, recovered;
+    uint64_t events, virtual_ns;
 };
 
 /* False: a violation, in `ret_violation`. */
 static bool seed_run(uint64_t seed, struct totals *totals, uint64_t *ret_signature, char ret_violation[512]) {
     struct scene scene = {.seed = seed, .account = ACCOUNT("scene")};
     random_seed(&scene.random, seed, 0);
-    assert_int_equal(env_disk_create(&scene.account, &scene.disk), TROUPE_OK);
+    EXPECT(env_disk_create(&scene.account, &scene.disk) == TROUPE_OK);
     scene.text_bytes_max = random_below(&scene.random, 8) == 0 ? TEXT_BYTES_MAX : 300;
     for (unsigned life = 0; life < LIVES && scene.violation[0] == '\0'; life++) {
         life_run(&scene, life);
@@ -202,67 +215,31 @@ static bool seed_run(uint64_t seed, struct totals *totals, uint64_t *ret_signatu
             scene_inspect(&scene);
     }
     env_disk_free(scene.disk);
-    assert_int_equal(scene.account.blocks, 0);
+    EXPECT(scene.account.blocks == 0);
     totals->cuts += scene.cuts;
     totals->rows += scene.acknowledged;
     totals->recovered += scene.recovered;
+    totals->events += scene.events;
+    totals->virtual_ns += scene.virtual_ns;
     *ret_signature = scene.signature;
     memcpy(ret_violation, scene.violation, 512);
     return scene.violation[0] == '\0';
 }
 
-static uint64_t number_from(const char *variable, uint64_t otherwise) {
-    const char *text = getenv(variable);
-    return text != NULL ? strtoull(text, NULL, 10) : otherwise;
-}
-
-static void power_cuts_lose_nothing_acknowledged(void **state) {
-    (void)state;
+int main(int argc, char **argv) {
+    struct sim_suite suite = sim_suite_start("store_cut_sim", 100, argc, argv);
     struct totals totals = {0};
-    uint64_t first = number_from("TROUPE_SEED", 0);
-    uint64_t count = getenv("TROUPE_SEED") != NULL ? 1 : number_from("TROUPE_SEEDS", SEEDS);
-    for (uint64_t seed = first; seed < first + count; seed++) {
-        uint64_t signature = 0;
+    for (uint64_t seed = suite.first; seed < suite.first + suite.seeds; seed++) {
+        uint64_t signature = 0, replayed = 0;
+        struct totals ignored = {0};
         char violation[512];
-        bool kept = seed_run(seed, &totals, &signature, violation);
-#ifdef TROUPE_PLANT_ACK_BEFORE_COMMIT
-        if (!kept) {
-            print_message("found with seed %llu: %s\n", (unsigned long long)seed, violation);
-            return;
-        }
+        if (!seed_run(seed, &totals, &signature, violation))
+            return sim_suite_violation(&suite, seed, violation);
+        if (seed % 16 == 0 && (!seed_run(seed, &ignored, &replayed, violation) || replayed != signature))
+            return sim_suite_violation(&suite, seed, "another signature when replayed");
     }
-    fail_msg("%llu seeds did not find the planted bug", (unsigned long long)count);
-#else
-        if (!kept)
-            fail_msg("seed %llu: %s", (unsigned long long)seed, violation);
-    }
-    print_message("%llu seeds, %u cuts: %u rows kept, %u of them committed without their answer\n",
-                  (unsigned long long)count, totals.cuts, totals.rows, totals.recovered);
-    assert_true(count == 1 || totals.cuts > count); /* the cuts do happen */
-#endif
-}
-
-#ifndef TROUPE_PLANT_ACK_BEFORE_COMMIT
-static void a_seed_replays(void **state) {
-    (void)state;
-    for (uint64_t seed = 0; seed < 20; seed++) {
-        struct totals totals[2] = {0};
-        uint64_t signatures[2];
-        char violation[512];
-        for (unsigned i = 0; i < 2; i++)
-            assert_true(seed_run(seed, &totals[i], &signatures[i], violation));
-        assert_int_equal(signatures[0], signatures[1]);
-        assert_memory_equal(&totals[0], &totals[1], sizeof totals[0]);
-    }
-}
-#endif
-
-int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(power_cuts_lose_nothing_acknowledged),
-#ifndef TROUPE_PLANT_ACK_BEFORE_COMMIT
-        cmocka_unit_test(a_seed_replays),
-#endif
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    char facts[200];
+    snprintf(facts, sizeof facts, "%u cuts: %u rows kept, %u of them committed without their answer",
+             totals.cuts, totals.rows, totals.recovered);
+    return sim_suite_end(&suite, totals.events, totals.virtual_ns, facts);
 }
