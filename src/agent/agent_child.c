@@ -110,7 +110,7 @@ static void restart_or_give_up(struct instance *instance, enum troupe_error erro
     }
     uint64_t pause = backoff(instance);
     instance_become(instance, INSTANCE_RESTARTING);
-    instance->restart_ns = instance_after(now_ns, pause);
+    instance->restart_ns = PLANT(RESTART_FORGOTTEN) ? INSTANCE_NEVER : instance_after(now_ns, pause);
 }
 
 void child_start(struct instance *instance, uint64_t now_ns) {

@@ -321,7 +321,8 @@ void held_to_worker(struct instance *instance, struct held *held, uint64_t now_n
 struct held *held_find(const struct instance *instance, const char *id, uint32_t attempt) {
     for (struct held *held = instance->worker_first; held; held = held->next)
         if (strcmp(held->id, id) == 0)
-            return attempt == 0 || held->task->id.attempt == attempt ? held : NULL;
+            return attempt == 0 || held->task->id.attempt == attempt || PLANT(ATTEMPT_UNCHECKED) ? held
+                                                                                                 : NULL;
     return NULL;
 }
 
@@ -419,7 +420,8 @@ void held_end(struct instance *instance, struct held *held, struct task_result *
     instance->unused = held;
     instance->held_count--;
     GAUGE(instance, held, instance->held_count);
-    if (actor_send(instance->runtime, instance->turn, offerer, &ended) != TROUPE_OK)
+    if ((PLANT(END_LOST) && result->error == TROUPE_WORKER) ||
+        actor_send(instance->runtime, instance->turn, offerer, &ended) != TROUPE_OK)
         message_free(&ended); /* nobody is left who asked for it */
 }
 

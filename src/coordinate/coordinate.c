@@ -79,7 +79,7 @@ static void on_registry_change(struct coordinator *coordinator, struct turn *tur
 static void on_down(struct coordinator *coordinator, struct turn *turn, struct message *message) {
     struct message_down *down = MESSAGE_PAYLOAD(message, struct message_down);
     struct agent_view *view = snapshot_find(&coordinator->snapshot, down->actor);
-    if (view)
+    if (view && !PLANT(DOWN_LOST))
         round_agent_lost(coordinator, turn, view);
 }
 
@@ -184,7 +184,9 @@ static void expire_claims(struct coordinator *coordinator, struct turn *turn) {
     for (struct heap_node *node; (node = heap_first(&coordinator->expiries)) && node->key <= turn->now_ns;) {
         struct claim *claim = CLAIM_OF(node, expiry);
         uint64_t grace_ns = claim->deadline_ns + coordinator->options.offer_timeout_ns;
-        if (claim->state == CLAIM_WAITING)
+        if (claim->state == CLAIM_WAITING && PLANT(DEADLINE_IGNORED))
+            heap_update(&coordinator->expiries, node, UINT64_MAX);
+        else if (claim->state == CLAIM_WAITING)
             ending_waiting(coordinator, turn, claim, TROUPE_DEADLINE);
         else if (turn->now_ns < grace_ns)
             heap_update(&coordinator->expiries, node, grace_ns);

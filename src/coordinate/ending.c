@@ -115,7 +115,7 @@ void ending_give_back(struct coordinator *coordinator, struct claim *claim) {
     if (!claim->taken)
         return;
     resources_give(&coordinator->free, &claim->demand->resources);
-    claim->taken = false;
+    claim->taken = PLANT(GIVEN_BACK_TWICE);
     for (unsigned i = 0; i < RESOURCES_MAX; i++)
         CHECK(coordinator->free.amount[i] <= coordinator->options.resources.amount[i]);
     coordinator->want_step = true;
@@ -245,6 +245,8 @@ void ending_orphan(struct coordinator *coordinator, struct turn *turn, struct cl
         coordinator_retry_later(coordinator, turn->now_ns);
         return;
     }
+    if (PLANT(GIVEN_BACK_EARLY))
+        ending_give_back(coordinator, claim);
     leave_expiries(coordinator, claim);
     ledger_set_state(&coordinator->ledger, claim, CLAIM_ORPHAN);
 }
@@ -318,7 +320,8 @@ void ending_from_agent(struct coordinator *coordinator, struct turn *turn, struc
     struct claim *claim = task ? ledger_find(&coordinator->ledger, task->id) : NULL;
     /* Sent between turns, where a child's lines are read, it has no sender: the task says whose it was. */
     actor_ref sender = message->sender || !task ? message->sender : task->agent;
-    bool his = claim && claim->agent && claim->agent->actor == sender && claim->epoch == task->epoch;
+    bool his = claim && claim->agent &&
+               ((claim->agent->actor == sender && claim->epoch == task->epoch) || PLANT(STALE_END_ACCEPTED));
     if (!his) {
         coordinator->counts.stale_ends++;
         return;

@@ -81,7 +81,8 @@ static enum troupe_error refuse_reason(struct coordinator *coordinator, const st
         return TROUPE_DEADLINE;
     /* An offered task may come back: its place is kept. */
     uint64_t places = coordinator->queue.count + coordinator->ledger.by_state[CLAIM_OFFERED];
-    return places >= coordinator->options.queue_len_max ? TROUPE_OVERLOADED : TROUPE_OK;
+    return places >= (uint64_t)coordinator->options.queue_len_max + PLANT(QUEUE_BOUND) ? TROUPE_OVERLOADED
+                                                                                       : TROUPE_OK;
 }
 
 static struct claim *make_claim(struct coordinator *coordinator, struct task *task) {
@@ -198,6 +199,8 @@ void intake_cancel(struct coordinator *coordinator, struct turn *turn,
     struct claim *claim;
     for (size_t at = 0; (claim = ledger_next(&coordinator->ledger, &at));) {
         if (claim->id.run != cancel->run || (cancel->trial != UINT32_MAX && claim->id.trial != cancel->trial))
+            continue;
+        if (claim->state == CLAIM_WAITING && PLANT(CANCEL_LOST))
             continue;
         if (claim->state == CLAIM_WAITING)
             ending_waiting(coordinator, turn, claim, TROUPE_CANCELLED);

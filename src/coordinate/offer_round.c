@@ -29,7 +29,7 @@ void round_set_alarm(struct coordinator *coordinator, struct agent_view *view) {
     } else if (!view->offer_open) {
         if (view->resume_ns != 0)
             alarm_ns = view->resume_ns;
-        if (view->foreign_until_ns != 0 && view->foreign_until_ns < alarm_ns)
+        if (!PLANT(ALARM_FORGOTTEN) && view->foreign_until_ns != 0 && view->foreign_until_ns < alarm_ns)
             alarm_ns = view->foreign_until_ns;
     }
     heap_update(&coordinator->alarms, &view->alarm, alarm_ns);
@@ -74,7 +74,7 @@ static struct message *offer_message(struct coordinator *coordinator, struct tur
         struct claim *claim = list->first;
         struct task *task = claim->task;
         claim_list_remove(list, claim);
-        if (claim->demand->counted) {
+        if (claim->demand->counted && !(PLANT(NEVER_TAKEN) && claim->demand->resources.amount[0] == 0)) {
             resources_take(&coordinator->free, &claim->demand->resources);
             claim->taken = true;
         }
@@ -279,7 +279,7 @@ static unsigned take_refused(struct coordinator *coordinator, struct turn *turn,
         struct claim *claim = ledger_find(&coordinator->ledger, task->id);
         bool his =
             claim && claim->agent == view && claim->epoch == view->offer_epoch && task->epoch == claim->epoch;
-        if (his && claim->state == CLAIM_OFFERED) {
+        if (his && claim->state == CLAIM_OFFERED && !PLANT(REFUSAL_DROPPED)) {
             claim->task = task;
             claim->rebalanced = claim->round != NULL;
             if (answer->answer == OFFER_INCAPABLE)
@@ -336,6 +336,8 @@ void round_answer(struct coordinator *coordinator, struct turn *turn, struct mes
         /* It breaks its contract, but an offer gets one answer: what came back has come back, the rest it has.
          * To drop it would keep the resources of what came back taken for ever. */
         coordinator->counts.stale_answers++;
+        if (PLANT(ANSWER_DROPPED))
+            return;
         answer->answer = OFFER_OVERLOADED;
     }
     coordinator->counts.answers[answer->answer]++;

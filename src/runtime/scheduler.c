@@ -144,6 +144,9 @@ static void idle_wake(struct runtime *runtime, struct worker *worker, uint64_t c
         uint64_t bit = UINT64_C(1) << index;
         if ((atomic_fetch_and(&runtime->idle, ~bit) & bit) != 0) {
             COUNT(runtime, worker, wakes);
+            if (PLANT(WAKE_LOST)) {
+                return;
+            }
             env_worker_wake(runtime->env, index);
             return;
         }

@@ -40,21 +40,15 @@ static void release_state(struct child_state *state) {
 }
 
 static void give(struct child_state *state, const struct resources *amount) {
-    for (unsigned i = 0; i < RESOURCES_MAX; i++) {
+    for (unsigned i = 0; i < RESOURCES_MAX; i++)
         state->in_use.amount[i] -= amount->amount[i];
-        state->world->in_use.amount[i] -= amount->amount[i];
-    }
+    sim_unuse(state->world, amount);
 }
 
 static void take(struct child_state *state, const struct resources *amount) {
-    struct sim_world *world = state->world;
-    for (unsigned i = 0; i < RESOURCES_MAX; i++) {
+    for (unsigned i = 0; i < RESOURCES_MAX; i++)
         state->in_use.amount[i] += amount->amount[i];
-        world->in_use.amount[i] += amount->amount[i];
-        if (world->coordinator_count == 1 && world->in_use.amount[i] > world->totals.amount[i])
-            sim_violation(world, "resource %u oversubscribed at the children: %lld of %lld", i,
-                          (long long)world->in_use.amount[i], (long long)world->totals.amount[i]);
-    }
+    sim_use(state->world, amount);
 }
 
 static void *child_spawn(void *context, struct env_child *child, const struct env_child_spec *spec) {
@@ -183,6 +177,9 @@ static void do_task(struct child_state *state, const char *line) {
     if (known->at_child)
         sim_violation(world, "task %s attempt %u was given to a child twice", body, attempt);
     known->at_child = true;
+    if (known->cancelled_ns && env_now(world->env) > known->cancelled_ns + SIM_SLACK_NS)
+        sim_violation(world, "task %s attempt %u came to a child although it had been cancelled", body,
+                      attempt);
     if (chance(&state->random, world->crash)) {
         env_sim_child_exit(state->child, random_below(&state->random, 20 * MS), 1);
         return;

@@ -60,7 +60,8 @@ static struct task *make_task(struct sim_owner *owner, struct turn *turn, uint32
     struct sim_attempt *known = &owner->attempts[trial][attempt - 1];
     if (known->submitted)
         sim_violation(world, "test: submitted twice");
-    *known = (struct sim_attempt){.submitted = true, .resources = task->resources};
+    *known = (struct sim_attempt){
+        .submitted = true, .resources = task->resources, .deadline_ns = task->deadline_ns};
     owner->submitted++;
     return task;
 }
@@ -103,6 +104,10 @@ static void cancel(struct sim_owner *owner, struct turn *turn) {
     bool whole = random_below(&owner->random, 8) == 0 || owner->trials == 0;
     *what = (struct message_task_cancel){
         owner->run, whole ? UINT32_MAX : (uint32_t)random_below(&owner->random, owner->trials)};
+    for (unsigned trial = 0; trial < owner->trials; trial++)
+        for (unsigned attempt = 0; attempt < SIM_ATTEMPTS && (whole || trial == what->trial); attempt++)
+            if (owner->attempts[trial][attempt].submitted && !owner->attempts[trial][attempt].cancelled_ns)
+                owner->attempts[trial][attempt].cancelled_ns = turn->now_ns;
     if (actor_send(world->runtime, turn, owner->coordinator, &message))
         message_free(&message);
 }
@@ -118,6 +123,10 @@ static void task_ended(struct sim_owner *owner, struct turn *turn, const struct 
     if (known->ends++)
         return sim_violation(world, "trial %u attempt %u ended twice: %s, then %s", task->id.trial,
                              task->id.attempt, task_state_name(known->state), task_state_name(task->state));
+    uint64_t latest_ns = known->deadline_ns + SIM_OFFER_TIMEOUT_NS + SIM_SLACK_NS;
+    if (known->deadline_ns != UINT64_MAX && turn->now_ns > latest_ns)
+        sim_violation(world, "trial %u attempt %u ended %.0f ms after its deadline", task->id.trial,
+                      task->id.attempt, (double)(turn->now_ns - known->deadline_ns) / 1e6);
     known->state = task->state;
     known->error = task->result->error;
     owner->ended++;

@@ -13,6 +13,7 @@
 struct rogue_task {
     struct task *task;
     actor_ref offerer; /* whom its end goes to */
+    struct resources in_use;
 };
 
 struct rogue {
@@ -47,11 +48,12 @@ static void keep_ghost(struct rogue *rogue, const struct task *task, actor_ref o
     copy->body_length = 0;
     copy->next = NULL;
     copy->result = NULL;
-    rogue->ghost = (struct rogue_task){copy, offerer};
+    rogue->ghost = (struct rogue_task){.task = copy, .offerer = offerer};
 }
 
 static void end_task(struct rogue *rogue, struct turn *turn, struct rogue_task ending, bool ghost) {
     struct task *task = ending.task;
+    sim_unuse(rogue->world, &ending.in_use);
     char value[64];
     int length = snprintf(value, sizeof value, "\"%u/%u/%u%s\"", (unsigned)task->id.run, task->id.trial,
                           task->id.attempt, ghost ? " by a ghost" : "");
@@ -93,7 +95,8 @@ static void answer(struct rogue *rogue, struct turn *turn, struct message *asked
         offer->tasks = task->next;
         task->next = NULL;
         if (rogue->count < ROGUE_TASKS && chance(rogue, accepts)) {
-            rogue->tasks[rogue->count++] = (struct rogue_task){task, asked->sender};
+            rogue->tasks[rogue->count++] = (struct rogue_task){task, asked->sender, task->resources};
+            sim_use(rogue->world, &task->resources);
             said->accepted++;
             later(rogue, turn, 50 * MS, TOKEN_END);
             continue;
@@ -134,7 +137,9 @@ static void handle(struct turn *turn, void *state, const struct message *message
             answer(rogue, turn, turn->message);
     } else if (message->kind == MESSAGE_TIMER) {
         struct message_timer *timer = MESSAGE_PAYLOAD(turn->message, struct message_timer);
-        if (timer->token == TOKEN_END)
+        if (timer->token == TOKEN_END && chance(rogue, 0.02))
+            actor_exit(turn, TROUPE_INTERNAL); /* with what it holds, and no offer open */
+        else if (timer->token == TOKEN_END)
             end_one(rogue, turn);
         else if (timer->token == TOKEN_LATE && rogue->late) {
             answer(rogue, turn, rogue->late);
@@ -150,8 +155,10 @@ static void handle(struct turn *turn, void *state, const struct message *message
 
 static void destroy(void *state) {
     struct rogue *rogue = state;
-    for (unsigned i = 0; i < rogue->count; i++)
+    for (unsigned i = 0; i < rogue->count; i++) {
+        sim_unuse(rogue->world, &rogue->tasks[i].in_use);
         task_free(rogue->tasks[i].task);
+    }
     task_free(rogue->ghost.task);
     message_free(&rogue->late);
     memory_free(&rogue->world->account, rogue);

@@ -15,6 +15,20 @@ void sim_violation(struct sim_world *world, const char *format, ...) {
     va_end(args);
 }
 
+void sim_use(struct sim_world *world, const struct resources *amount) {
+    for (unsigned i = 0; i < RESOURCES_MAX; i++) {
+        world->in_use.amount[i] += amount->amount[i];
+        if (world->coordinator_count == 1 && world->in_use.amount[i] > world->totals.amount[i])
+            sim_violation(world, "resource %u oversubscribed: %lld in use of %lld", i,
+                          (long long)world->in_use.amount[i], (long long)world->totals.amount[i]);
+    }
+}
+
+void sim_unuse(struct sim_world *world, const struct resources *amount) {
+    for (unsigned i = 0; i < RESOURCES_MAX; i++)
+        world->in_use.amount[i] -= amount->amount[i];
+}
+
 static double pick(struct random_stream *random, double most) {
     return random_below(random, 2) ? 0 : random_unit(random) * most;
 }
@@ -55,7 +69,7 @@ static void start_coordinators(struct sim_world *world) {
                                          .resource_names = &world->resource_names,
                                          .resources = world->totals,
                                          .queue_len_max = 20 + (unsigned)random_below(&world->random, 200),
-                                         .offer_timeout_ns = 500 * MS,
+                                         .offer_timeout_ns = SIM_OFFER_TIMEOUT_NS,
                                          .statistics = &world->statistics[i]};
         if (coordinator_start(world->runtime, world->registry, &world->account, &world->options[i],
                               &world->coordinators[i], &fault))

@@ -16,6 +16,8 @@
 #define SIM_ATTEMPTS 3
 #define SIM_AGENTS 5
 #define SIM_COORDINATORS 2
+#define SIM_OFFER_TIMEOUT_NS (500 * MS)
+#define SIM_SLACK_NS (100 * MS) /* for messages and turns on the way */
 
 struct sim_world;
 struct sim_pending;
@@ -26,6 +28,7 @@ struct sim_attempt { /* of one task: what the owner knows */
     enum task_state state;
     enum troupe_error error;
     struct resources resources;
+    uint64_t deadline_ns, cancelled_ns; /* cancelled: when its owner said so; 0: not */
 };
 struct sim_owner {
     struct sim_world *world;
@@ -59,7 +62,7 @@ struct sim_world {
     actor_ref drainer;
     /* what children do, by seed */
     double crash, hang, garbage, twice, other_attempt, fails, silent_stop;
-    /* counted resources with children of coordinator 0's tasks, when there is only that one */
+    /* counted resources in use at children and the rogue; judged when one coordinator counts them all */
     struct resources in_use;
     uint64_t child_tasks;
     struct sim_pending *pending; /* sim_children.c's */
@@ -71,6 +74,9 @@ struct sim_world {
 
 void sim_world_live(struct sim_world *world, uint64_t seed); /* from start to the last account */
 void sim_violation(struct sim_world *world, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Somebody begins or ends to use counted resources: more than there are is a violation. */
+void sim_use(struct sim_world *world, const struct resources *amount);
+void sim_unuse(struct sim_world *world, const struct resources *amount);
 
 /* sim_children.c */
 void sim_children_install(struct sim_world *world);
