@@ -124,7 +124,7 @@ static void each_refusal_alone(void **state) {
     (void)state;
     for (uint64_t seed = 1; seed <= 3; seed++) {
         uint64_t calls = play(seed, 0, 0);
-        assert_true(calls > 50);
+        assert_true(calls > 20); /* messages, where the pool has no block at hand for them, and blocks */
         for (uint64_t at = 1; at <= calls; at++)
             play(seed, at, 1);
     }

@@ -142,7 +142,7 @@ static void bounds(void **state) {
 static void random_trees_read_back(void **state) {
     (void)state;
     struct account account = ACCOUNT("test");
-    for (uint64_t seed = 0; seed < 2000; seed++) {
+    for (uint64_t seed = 0; seed < 500; seed++) {
         struct random_stream random;
         struct buffer text, again;
         struct json json;

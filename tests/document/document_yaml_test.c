@@ -184,7 +184,7 @@ static void bounds(void **state) {
 static void random_trees_read_as_their_json(void **state) {
     (void)state;
     struct account account = ACCOUNT("test");
-    for (uint64_t seed = 0; seed < 2000; seed++) {
+    for (uint64_t seed = 0; seed < 500; seed++) {
         struct random_stream random;
         struct buffer json_text, yaml_text;
         struct json json;

@@ -112,9 +112,11 @@ static void assert_kept(struct account *account, struct env_disk *disk, const st
     env_destroy(env);
 }
 
-/* ThreadSanitizer makes a run ten times slower and has nothing to find on one thread: some of them will do. */
+/* Sanitizers make a run five to ten times slower: there, some of them will do. */
 #if defined(__SANITIZE_THREAD__)
 #define STRIDE 41
+#elif defined(__SANITIZE_ADDRESS__)
+#define STRIDE 7
 #else
 #define STRIDE 1
 #endif
