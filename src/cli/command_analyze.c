@@ -119,19 +119,17 @@ static enum troupe_error analyze_chosen(struct session *session, const char *id,
 enum troupe_error command_analyze(struct session *session, int argc, const char *const *argv,
                                   struct fault *fault) {
     struct analyze_values values = {.runs = "runs", .trial = -1};
-    struct option_words words;
+    struct option_words words = {.argc = argc, .argv = argv};
     const char *id = NULL;
     struct buffer text;
-    enum troupe_error error =
-        option_table_parse(&options, argc, argv, &session->arena, &values, &words, NULL, fault);
+    enum troupe_error error = option_table_parse(&options, &session->arena, &words, &values, NULL, fault);
     if (error != TROUPE_OK)
         return error;
     buffer_init(&text, session->account, 0);
     if (is_file(session, words.words[0])) {
         error = analyze_trace_at(session, words.words[0], values.json, &text, fault);
     } else {
-        error = run_listing_choose(session->env, session->account, values.runs, words.words[0],
-                                   &session->arena, &id, fault);
+        error = run_listing_choose(session, values.runs, words.words[0], &id, fault);
         if (error == TROUPE_OK)
             error = analyze_chosen(session, id, &values, &text, fault);
     }

@@ -84,10 +84,9 @@ static void write_bash(struct buffer *out) {
 
 enum troupe_error command_completions(struct session *session, int argc, const char *const *argv,
                                       struct fault *fault) {
-    struct option_words words;
+    struct option_words words = {.argc = argc, .argv = argv};
     struct buffer text;
-    enum troupe_error error =
-        option_table_parse(&options, argc, argv, &session->arena, NULL, &words, NULL, fault);
+    enum troupe_error error = option_table_parse(&options, &session->arena, &words, NULL, NULL, fault);
     if (error != TROUPE_OK)
         return error;
     if (strcmp(words.words[0], "bash") != 0)

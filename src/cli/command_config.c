@@ -19,9 +19,9 @@ const struct command_page page_config = {
 enum troupe_error command_config(struct session *session, int argc, const char *const *argv,
                                  struct fault *fault) {
     struct config_values values = {0};
-    struct option_words words;
+    struct option_words words = {.argc = argc, .argv = argv};
     enum troupe_error error =
-        option_table_parse(&options, argc, argv, &session->arena, &values, &words, &session->config, fault);
+        option_table_parse(&options, &session->arena, &words, &values, &session->config, fault);
     if (error != TROUPE_OK)
         return error;
     struct buffer text;

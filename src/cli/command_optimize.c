@@ -307,9 +307,8 @@ static enum troupe_error lines_answer(struct optimizer *optimizer, char *line, s
 enum troupe_error command_optimize(struct session *session, int argc, const char *const *argv,
                                    struct fault *fault) {
     struct optimizer optimizer = {.account = ACCOUNT("optimize")};
-    struct option_words words;
-    enum troupe_error error =
-        option_table_parse(&options, argc, argv, &session->arena, NULL, &words, NULL, fault);
+    struct option_words words = {.argc = argc, .argv = argv};
+    enum troupe_error error = option_table_parse(&options, &session->arena, &words, NULL, NULL, fault);
     if (error)
         return error;
     buffer_init(&optimizer.answer, &optimizer.account, 0);

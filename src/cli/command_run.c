@@ -84,8 +84,8 @@ static void write_report(struct session *session, const struct run_request *requ
     snprintf(path, sizeof path, "%.1100s/report.html", outcome->directory);
     buffer_init(&again, session->account, 1 << 16);
     run_ending_write_again(request, &again);
-    if (run_report_write(session->env, session->account, request->runs_directory, outcome->run_id,
-                         buffer_string(&again), path, &fault) != TROUPE_OK)
+    if (run_report_write(session, request->runs_directory, outcome->run_id, buffer_string(&again), path,
+                         &fault) != TROUPE_OK)
         fprintf(stderr, "troupe: %s: no report: %s\n", fault.where, fault.text);
     buffer_free(&again);
 }

@@ -83,10 +83,9 @@ static void write_text(const struct run_listing *listing, const char *directory,
 enum troupe_error command_runs(struct session *session, int argc, const char *const *argv,
                                struct fault *fault) {
     struct runs_values values = {.runs = "runs"};
-    struct option_words words;
+    struct option_words words = {.argc = argc, .argv = argv};
     struct run_listing listing;
-    enum troupe_error error =
-        option_table_parse(&options, argc, argv, &session->arena, &values, &words, NULL, fault);
+    enum troupe_error error = option_table_parse(&options, &session->arena, &words, &values, NULL, fault);
     if (error == TROUPE_OK)
         error = run_listing_read(session->env, session->account, values.runs, &listing, fault);
     if (error != TROUPE_OK)

@@ -230,16 +230,14 @@ static enum troupe_error write_text(struct session *session, const struct run_re
 enum troupe_error command_show(struct session *session, int argc, const char *const *argv,
                                struct fault *fault) {
     struct show_values values = {.runs = "runs"};
-    struct option_words words;
+    struct option_words words = {.argc = argc, .argv = argv};
     struct run_record *record = NULL;
     const char *id = NULL;
-    enum troupe_error error =
-        option_table_parse(&options, argc, argv, &session->arena, &values, &words, NULL, fault);
+    enum troupe_error error = option_table_parse(&options, &session->arena, &words, &values, NULL, fault);
     if (error == TROUPE_OK)
-        error = run_listing_choose(session->env, session->account, values.runs, words.words[0],
-                                   &session->arena, &id, fault);
+        error = run_listing_choose(session, values.runs, words.words[0], &id, fault);
     if (error == TROUPE_OK && values.html != NULL)
-        return run_report_write(session->env, session->account, values.runs, id, NULL, values.html, fault);
+        return run_report_write(session, values.runs, id, NULL, values.html, fault);
     if (error == TROUPE_OK)
         error = run_record_read(session->env, session->account, values.runs, id, &record, fault);
     if (error != TROUPE_OK)

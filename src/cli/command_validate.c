@@ -113,10 +113,9 @@ static void write_json(const struct pipeline *pipeline, const char *file, struct
 enum troupe_error command_validate(struct session *session, int argc, const char *const *argv,
                                    struct fault *fault) {
     struct validate_values values = {0};
-    struct option_words words;
+    struct option_words words = {.argc = argc, .argv = argv};
     struct pipeline *pipeline = NULL;
-    enum troupe_error error =
-        option_table_parse(&options, argc, argv, &session->arena, &values, &words, NULL, fault);
+    enum troupe_error error = option_table_parse(&options, &session->arena, &words, &values, NULL, fault);
     if (error == TROUPE_OK)
         error = pipeline_load(session->env, session->account, words.words[0], values.sets.texts,
                               values.sets.count, &pipeline, fault);

@@ -55,9 +55,9 @@ const struct command_page page_help = {&help_options, NULL, "  troupe help run\n
 enum troupe_error command_help(struct session *session, int argc, const char *const *argv,
                                struct fault *fault) {
     struct help_values values = {0};
-    struct option_words words;
+    struct option_words words = {.argc = argc, .argv = argv};
     enum troupe_error error =
-        option_table_parse(&help_options, argc, argv, &session->arena, &values, &words, NULL, fault);
+        option_table_parse(&help_options, &session->arena, &words, &values, NULL, fault);
     if (error != TROUPE_OK)
         return error;
     struct buffer text;

@@ -169,19 +169,19 @@ static enum troupe_error check_words(struct parser *parser, const struct option_
     return TROUPE_OK;
 }
 
-enum troupe_error option_table_parse(const struct option_table *table, int argc, const char *const *argv,
-                                     struct arena *arena, void *values, struct option_words *ret_words,
-                                     struct config *config, struct fault *fault) {
-    struct parser parser = {table, argc, 1, argv, arena, values, config, fault};
-    struct option_words words = {0};
-    words.words = ARENA_ARRAY(arena, const char *, (size_t)argc + 1);
-    if (words.words == NULL)
-        return fault_set(fault, TROUPE_NOMEM, argv[0], "out of memory reading the options");
-    for (; parser.at < argc; parser.at++) {
-        const char *word = argv[parser.at];
+enum troupe_error option_table_parse(const struct option_table *table, struct arena *arena,
+                                     struct option_words *words, void *values, struct config *config,
+                                     struct fault *fault) {
+    struct parser parser = {table, words->argc, 1, words->argv, arena, values, config, fault};
+    struct option_words read = {.argc = words->argc, .argv = words->argv};
+    read.words = ARENA_ARRAY(arena, const char *, (size_t)words->argc + 1);
+    if (read.words == NULL)
+        return fault_set(fault, TROUPE_NOMEM, words->argv[0], "out of memory reading the options");
+    for (; parser.at < parser.argc; parser.at++) {
+        const char *word = parser.argv[parser.at];
         enum troupe_error error = TROUPE_OK;
         if (strcmp(word, "--") == 0 && table->command_after) {
-            words.after = argv + parser.at + 1;
+            read.after = parser.argv + parser.at + 1;
             break;
         }
         if (word[0] == '-' && word[1] == '-' && word[2] != '\0')
@@ -189,13 +189,13 @@ enum troupe_error option_table_parse(const struct option_table *table, int argc,
         else if (word[0] == '-' && word[1] != '\0' && word[1] != '-')
             error = read_letters(&parser, word);
         else if (strcmp(word, "--") != 0)
-            words.words[words.count++] = word;
+            read.words[read.count++] = word;
         if (error != TROUPE_OK)
             return error;
     }
-    enum troupe_error error = check_words(&parser, &words);
+    enum troupe_error error = check_words(&parser, &read);
     if (error == TROUPE_OK)
-        *ret_words = words;
+        *words = read;
     return error;
 }
 

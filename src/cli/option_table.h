@@ -52,17 +52,18 @@ struct option_table {
     bool process_options; /* config.def */
 };
 struct option_words {
-    const char **words; /* NULL-terminated */
+    int argc; /* in: argv[0] is the command's name */
+    const char *const *argv;
+    const char **words; /* out: those that are no options, NULL-terminated */
     size_t count;
-    const char *const *after; /* the words after `--`, NULL-terminated; NULL: there was no `--` */
+    const char *const *after; /* out: the words after `--`, NULL-terminated; NULL: there was no `--` */
 };
 
-/* argv[0] is the command's name. `values` is zeroed or holds defaults; `config` may be NULL when the table
- * admits no options of the process. */
-MUST_CHECK enum troupe_error option_table_parse(const struct option_table *table, int argc,
-                                                const char *const *argv, struct arena *arena, void *values,
-                                                struct option_words *ret_words, struct config *config,
-                                                struct fault *fault);
+/* `values` is zeroed or holds defaults; `config` may be NULL when the table admits no options of the process.
+ */
+MUST_CHECK enum troupe_error option_table_parse(const struct option_table *table, struct arena *arena,
+                                                struct option_words *words, void *values,
+                                                struct config *config, struct fault *fault);
 /* The rows as help shows them, aligned. */
 void option_table_write_help(const struct option_table *table, struct buffer *out);
 /* "--var --metric ... --help": every long name. */

@@ -187,18 +187,17 @@ static bool can_resume(const struct run_brief *brief) {
            brief->state != RUN_DEADLINE;
 }
 
-enum troupe_error run_listing_newest(struct env *env, struct account *account, const char *directory,
-                                     bool resumable, struct arena *arena, const char **ret_id,
-                                     struct fault *fault) {
+enum troupe_error run_listing_newest(struct session *session, const char *directory, bool resumable,
+                                     const char **ret_id, struct fault *fault) {
     struct run_listing listing;
-    enum troupe_error error = run_listing_read(env, account, directory, &listing, fault);
+    enum troupe_error error = run_listing_read(session->env, session->account, directory, &listing, fault);
     if (error != TROUPE_OK)
         return error;
     size_t at = 0;
     while (at < listing.count && resumable && !can_resume(&listing.runs[at]))
         at++;
     if (at < listing.count) {
-        *ret_id = arena_copy(arena, listing.runs[at].id, strlen(listing.runs[at].id));
+        *ret_id = arena_copy(&session->arena, listing.runs[at].id, strlen(listing.runs[at].id));
         error = *ret_id == NULL ? fault_set(fault, TROUPE_NOMEM, directory, "out of memory") : TROUPE_OK;
     } else if (listing.count == 0) {
         error = fault_set(fault, TROUPE_NOT_FOUND, directory,
@@ -214,21 +213,23 @@ enum troupe_error run_listing_newest(struct env *env, struct account *account, c
     return error;
 }
 
-enum troupe_error run_listing_choose(struct env *env, struct account *account, const char *directory,
-                                     const char *id, struct arena *arena, const char **ret_id,
-                                     struct fault *fault) {
-    struct names names = {.account = account, .env = env, .directory = directory};
+enum troupe_error run_listing_choose(struct session *session, const char *directory, const char *id,
+                                     const char **ret_id, struct fault *fault) {
+    struct names names = {.account = session->account, .env = session->env, .directory = directory};
     int64_t created;
     if (id == NULL)
-        return run_listing_newest(env, account, directory, false, arena, ret_id, fault);
-    if (strchr(id, '/') == NULL && is_run(env, directory, id, &created)) {
+        return run_listing_newest(session, directory, false, ret_id, fault);
+    if (strchr(id, '/') != NULL)
+        return fault_set(fault, TROUPE_USAGE, id,
+                         "expected the name of a run alone; --runs DIR says where it is");
+    if (is_run(session->env, directory, id, &created)) {
         *ret_id = id;
         return TROUPE_OK;
     }
     struct env_info info = {0};
-    if (env_info(env, directory, &info) == TROUPE_OK && info.exists)
-        IGNORE(env_list(env, directory, on_name, &names), "only for a suggestion");
-    const char **ids = memory_alloc(account, (names.count + 1) * sizeof *ids);
+    if (env_info(session->env, directory, &info) == TROUPE_OK && info.exists)
+        IGNORE(env_list(session->env, directory, on_name, &names), "only for a suggestion");
+    const char **ids = memory_alloc(session->account, (names.count + 1) * sizeof *ids);
     for (size_t i = 0; ids != NULL && i < names.count; i++)
         ids[i] = names.runs[i].id;
     const char *nearest = ids != NULL ? text_nearest(id, ids, names.count) : NULL;
@@ -236,7 +237,7 @@ enum troupe_error run_listing_choose(struct env *env, struct account *account, c
         fault_set(fault, TROUPE_NOT_FOUND, directory, "there is no run '%.120s'; %s%s%s", id,
                   nearest != NULL ? "did you mean '" : "`troupe runs` lists what there is",
                   nearest != NULL ? nearest : "", nearest != NULL ? "'?" : "");
-    memory_free(account, ids);
-    memory_free(account, names.runs);
+    memory_free(session->account, ids);
+    memory_free(session->account, names.runs);
     return error;
 }

@@ -5,6 +5,7 @@
 #ifndef CLI_RUN_LISTING_H
 #define CLI_RUN_LISTING_H
 
+#include "cli/command.h"
 #include "pipeline/pipeline.h"
 
 struct run_brief {
@@ -29,13 +30,11 @@ MUST_CHECK enum troupe_error run_listing_read(struct env *env, struct account *a
 void run_listing_free(struct run_listing *listing);
 const char *run_brief_state(const struct run_brief *brief); /* "running", "interrupted", "finished", ... */
 /* The id of the newest run, or of the newest that can be resumed; NOT_FOUND says what there is. `ret_id` is in
- * the arena. */
-MUST_CHECK enum troupe_error run_listing_newest(struct env *env, struct account *account,
-                                                const char *directory, bool resumable, struct arena *arena,
-                                                const char **ret_id, struct fault *fault);
+ * the session's arena. */
+MUST_CHECK enum troupe_error run_listing_newest(struct session *session, const char *directory,
+                                                bool resumable, const char **ret_id, struct fault *fault);
 /* `id`, when runs/ID is there; the newest run when it is NULL. NOT_FOUND names the nearest one. */
-MUST_CHECK enum troupe_error run_listing_choose(struct env *env, struct account *account,
-                                                const char *directory, const char *id, struct arena *arena,
-                                                const char **ret_id, struct fault *fault);
+MUST_CHECK enum troupe_error run_listing_choose(struct session *session, const char *directory,
+                                                const char *id, const char **ret_id, struct fault *fault);
 
 #endif

@@ -271,9 +271,10 @@ enum troupe_error run_report_fill(const struct run_record *record, const struct 
     return TROUPE_OK;
 }
 
-enum troupe_error run_report_write(struct env *env, struct account *account, const char *runs_directory,
-                                   const char *run_id, const char *again, const char *path,
-                                   struct fault *fault) {
+enum troupe_error run_report_write(struct session *session, const char *runs_directory, const char *run_id,
+                                   const char *again, const char *path, struct fault *fault) {
+    struct env *env = session->env;
+    struct account *account = session->account;
     struct run_record *record = NULL;
     struct analysis *analysis = NULL;
     struct report_run report;

@@ -3,6 +3,7 @@
 #ifndef CLI_RUN_REPORT_H
 #define CLI_RUN_REPORT_H
 
+#include "cli/command.h"
 #include "pipeline/pipeline.h"
 #include "report/report.h"
 
@@ -12,8 +13,8 @@ MUST_CHECK enum troupe_error run_report_fill(const struct run_record *record, co
                                              const char *again, struct arena *arena,
                                              struct report_run *ret_report, struct fault *fault);
 /* Reads the run back from its store and writes the page to `path`. */
-MUST_CHECK enum troupe_error run_report_write(struct env *env, struct account *account,
-                                              const char *runs_directory, const char *run_id,
-                                              const char *again, const char *path, struct fault *fault);
+MUST_CHECK enum troupe_error run_report_write(struct session *session, const char *runs_directory,
+                                              const char *run_id, const char *again, const char *path,
+                                              struct fault *fault);
 
 #endif

@@ -184,11 +184,9 @@ static enum troupe_error load(struct session *session, struct run_request *reque
     if (values->resume != NULL)
         id = values->resume[0] != '\0' ? values->resume : values->run_id;
     if (values->resume != NULL && id == NULL)
-        error = run_listing_newest(session->env, session->account, request->runs_directory, true,
-                                   &session->arena, &id, fault);
+        error = run_listing_newest(session, request->runs_directory, true, &id, fault);
     else
-        error = run_listing_choose(session->env, session->account, request->runs_directory, id,
-                                   &session->arena, &id, fault);
+        error = run_listing_choose(session, request->runs_directory, id, &id, fault);
     if (error != TROUPE_OK)
         return error;
     if (values->resume != NULL)
@@ -270,9 +268,9 @@ static enum troupe_error make_rerun(struct session *session, int argc, const cha
 enum troupe_error run_request_read(struct session *session, int argc, const char *const *argv,
                                    struct run_request *ret_request, struct fault *fault) {
     struct run_request request = {0};
-    struct option_words words;
-    enum troupe_error error = option_table_parse(&run_options_table, argc, argv, &session->arena,
-                                                 &request.values, &words, &session->config, fault);
+    struct option_words words = {.argc = argc, .argv = argv};
+    enum troupe_error error = option_table_parse(&run_options_table, &session->arena, &words, &request.values,
+                                                 &session->config, fault);
     if (error != TROUPE_OK)
         return error;
     request.values.file = words.words[0];

@@ -63,8 +63,9 @@ static void parse(struct parsed *parsed, const struct option_table *with, const 
     config_init(&parsed->config);
     snprintf(copy, sizeof copy, "%s", line);
     const char *const *words = words_of(copy, &count);
-    parsed->error = option_table_parse(with, count, words, &parsed->arena, &parsed->values, &parsed->words,
-                                       &parsed->config, &parsed->fault);
+    parsed->words = (struct option_words){.argc = count, .argv = words};
+    parsed->error = option_table_parse(with, &parsed->arena, &parsed->words, &parsed->values, &parsed->config,
+                                       &parsed->fault);
 }
 
 static void parsed_free(struct parsed *parsed) {

@@ -97,6 +97,7 @@ def wrong_use():
         (["validate", MINIMAL, "--set", "space.colum=1"], 3, ""),
         (["show", "gone"], 5, "there is no run 'gone'"),
         (["show"], 5, "there are no runs here"),
+        (["show", "runs/x"], 2, "--runs DIR says where it is"),
         (["analyze", "a", "b"], 2, "unexpected argument 'b'"),
         (["runs", "x"], 2, "unexpected argument 'x'"),
         (["completions", "fish"], 9, "expected bash"),
