@@ -38,7 +38,7 @@ static void add_tick(struct axis *axis, double value, const char *label) {
         return;
     struct axis_tick *tick = &axis->ticks[axis->tick_count++];
     tick->at = at < 0 ? 0 : at > 1 ? 1 : at;
-    snprintf(tick->label, sizeof tick->label, "%s", label);
+    snprintf(tick->label, sizeof tick->label, "%.*s", (int)sizeof tick->label - 1, label);
 }
 
 /* Labels of a linear axis: all with the same decimals, or all in the same power of ten. */
