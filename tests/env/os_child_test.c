@@ -328,9 +328,12 @@ static void many_quick_children_leak_nothing(void **state) {
             rig_run(env);
         rig_release(&rig); /* every third is released while it runs */
     }
-    struct rig_child last;
-    run(&last, env, ARGV("true"));
-    rig_release(&last);
+    /* Those that were killed are reaped as their ends are seen, which a busy machine may put off. */
+    for (int i = 0; i < 1000 && (i == 0 || descriptors_open() != before); i++) {
+        struct rig_child last;
+        run(&last, env, ARGV("true"));
+        rig_release(&last);
+    }
     struct fault fault;
     struct rig_child rig;
     struct env_child_spec spec = rig_spec(&rig, env, ARGV("./missing"));
