@@ -15,6 +15,7 @@
 #include "base/map.h"
 #include "base/heap.h"
 #include "base/json.h"
+#include "base/decimal.h"
 #include "base/random.h"
 #include "base/log.h"
 #include "base/config.h"

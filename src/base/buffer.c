@@ -43,13 +43,22 @@ static bool buffer_reserve(struct buffer *buffer, size_t length) {
     return true;
 }
 
-void buffer_append(struct buffer *buffer, const void *bytes, size_t length) {
-    if (!buffer_reserve(buffer, length))
-        return;
-    if (length > 0)
-        memcpy(buffer->bytes + buffer->length, bytes, length);
+char *buffer_extend(struct buffer *buffer, size_t length) {
+    /* The common case first: it has not failed, so its length is within its limit. */
+    if ((buffer->failed || length >= buffer->capacity - buffer->length ||
+         length > buffer->limit_bytes - buffer->length) &&
+        !buffer_reserve(buffer, length))
+        return NULL;
+    char *at = buffer->bytes + buffer->length;
     buffer->length += length;
     buffer->bytes[buffer->length] = '\0';
+    return at;
+}
+
+void buffer_append(struct buffer *buffer, const void *bytes, size_t length) {
+    char *at = buffer_extend(buffer, length);
+    if (at != NULL && length > 0)
+        memcpy(at, bytes, length);
 }
 
 void buffer_text(struct buffer *buffer, const char *text) {

@@ -17,6 +17,8 @@ struct buffer {
 
 void buffer_init(struct buffer *buffer, struct account *account, size_t limit_bytes);
 void buffer_append(struct buffer *buffer, const void *bytes, size_t length);
+/* Room for `length` more bytes, counted already, for the caller to fill. NULL: refused, as an append. */
+char *buffer_extend(struct buffer *buffer, size_t length);
 void buffer_text(struct buffer *buffer, const char *text);
 void buffer_format(struct buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
 void buffer_consume(struct buffer *buffer, size_t length); /* drops from the front */

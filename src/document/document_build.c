@@ -85,12 +85,18 @@ bool builder_in_map(const struct builder *builder) {
 
 enum troupe_error builder_key(struct builder *builder, struct position position, const char *key,
                               size_t length) {
+    const char *copy = arena_copy(&builder->document->arena, key, length);
+    return copy == NULL ? builder_nomem(builder) : builder_key_take(builder, position, copy, length);
+}
+
+enum troupe_error builder_key_take(struct builder *builder, struct position position, const char *key,
+                                   size_t length) {
     CHECK(builder_in_map(builder) && builder->key == NULL);
     if (memchr(key, '\0', length) != NULL)
         return builder_fail(builder, TROUPE_SYNTAX, position, "a key may not hold a NUL character");
-    builder->key = arena_copy(&builder->document->arena, key, length);
+    builder->key = key;
     builder->key_position = position;
-    return builder->key == NULL ? builder_nomem(builder) : TROUPE_OK;
+    return TROUPE_OK;
 }
 
 static enum troupe_error pending_push(struct builder *builder, struct node *node) {
@@ -228,7 +234,7 @@ static const struct node *duplicate_key(const struct node *map, const struct nod
     }
     for (uint32_t i = 1; i < map->count; i++)
         for (uint32_t j = 0; j < i; j++)
-            if (strcmp(map->items[i]->key, map->items[j]->key) == 0) {
+            if (key_equal(map->items[i]->key, map->items[j]->key)) {
                 *ret_first = map->items[j];
                 return map->items[i];
             }

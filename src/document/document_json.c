@@ -244,15 +244,19 @@ static enum troupe_error take_number(struct parser *parser, struct scalar *ret) 
     scalar.text = arena_copy(&parser->builder->document->arena, from, scalar.length);
     if (scalar.text == NULL)
         return builder_nomem(parser->builder);
-    if (whole) {
+    double shorter;
+    bool is_short = decimal_read(from, scalar.length, &shorter);
+    if (whole && is_short) {
+        scalar.integer = (int64_t)shorter; /* at most 15 digits: nothing is lost */
+        scalar.kind = DOCUMENT_INT;
+    } else if (whole) {
         errno = 0;
         scalar.integer = strtoll(scalar.text, NULL, 10);
         if (errno == 0)
             scalar.kind = DOCUMENT_INT;
     }
-    if (scalar.kind == DOCUMENT_REAL)
-        scalar.real =
-            strtod(scalar.text, NULL); /* beyond the range: infinity, which checked readers refuse */
+    if (scalar.kind == DOCUMENT_REAL) /* beyond the range: infinity, which checked readers refuse */
+        scalar.real = is_short ? shorter : strtod(scalar.text, NULL);
     *ret = scalar;
     return TROUPE_OK;
 }
@@ -286,7 +290,7 @@ static enum troupe_error take_key(struct parser *parser) {
     struct scalar scalar;
     enum troupe_error error = take_string(parser, &scalar);
     if (error == TROUPE_OK)
-        error = builder_key(parser->builder, position, scalar.text, scalar.length);
+        error = builder_key_take(parser->builder, position, scalar.text, scalar.length);
     if (error != TROUPE_OK)
         return error;
     skip_blanks(parser);

@@ -75,7 +75,7 @@ const struct node *node_get(const struct node *map, const char *key) {
         return NULL;
     if (map->sorted == NULL) {
         for (uint32_t i = 0; i < map->count; i++)
-            if (strcmp(map->items[i]->key, key) == 0)
+            if (key_equal(map->items[i]->key, key))
                 return map->items[i];
         return NULL;
     }

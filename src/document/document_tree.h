@@ -9,6 +9,8 @@
 
 #include "document/document.h"
 
+#include <string.h>
+
 struct node {
     const struct node *parent; /* NULL: the root */
     const char *source;        /* file name, or "--set" */
@@ -28,6 +30,11 @@ struct node {
     uint32_t count;        /* items of a list or map, bytes of a text */
     enum document_kind kind;
 };
+
+/* Most keys differ in their first byte, which spares the call. */
+static inline bool key_equal(const char *a, const char *b) {
+    return *a == *b && strcmp(a, b) == 0;
+}
 
 /* Up to here a scan over the keys beats a search in a sorted index. */
 #define SORTED_FROM 8
@@ -75,6 +82,8 @@ MUST_CHECK enum troupe_error builder_begin(struct builder *builder, const char *
                                            const struct document_limits *limits, struct fault *fault);
 MUST_CHECK enum troupe_error builder_key(struct builder *builder, struct position position, const char *key,
                                          size_t length); /* copied */
+MUST_CHECK enum troupe_error builder_key_take(struct builder *builder, struct position position,
+                                              const char *key, size_t length); /* in the arena already */
 MUST_CHECK enum troupe_error builder_scalar(struct builder *builder, struct position position,
                                             const struct scalar *scalar);
 MUST_CHECK enum troupe_error builder_open(struct builder *builder, struct position position,
