@@ -218,7 +218,7 @@ static enum troupe_error instance_create(struct agents *agents, struct runtime *
     instance->pump_again_ns = INSTANCE_NEVER;
     instance->restart_ns = instance->has_child ? 0 : INSTANCE_NEVER; /* the first turn starts it */
     snprintf(instance->name, sizeof instance->name, "%s/%u", agents->spec.name, number);
-    buffer_init(&instance->out, agents->account, agents->spec.worker_line_max + 16);
+    buffer_init(&instance->out, agents->account, outgoing_bytes_max(&agents->spec));
     buffer_init(&instance->scratch, agents->account, WORKER_VALUE_MAX + 1);
     worker_link_init(&instance->link, instance->env, agents->account, agents->spec.worker_line_max,
                      &child_events, instance);

@@ -24,7 +24,6 @@
 #define TERM_AFTER_NS UINT64_C(1000000000)
 #define KILL_AFTER_NS UINT64_C(5000000000)
 #define BACKOFF_NS_MAX UINT64_C(5000000000)
-#define PUMP_AGAIN_NS UINT64_C(10000000)
 #define EXIT_NO_PROGRAM 127 /* of worker-exec, and of every shell */
 #define EXIT_NOT_RUNNABLE 126
 
@@ -49,7 +48,7 @@ void instance_become(struct instance *instance, enum instance_state state) {
 }
 
 /* READY, BUSY or CANCELLING, by what is with the worker. */
-static void state_follow(struct instance *instance) {
+void instance_state_follow(struct instance *instance) {
     if (instance->state != INSTANCE_READY && instance->state != INSTANCE_BUSY &&
         instance->state != INSTANCE_CANCELLING)
         return;
@@ -128,6 +127,8 @@ void child_start(struct instance *instance, uint64_t now_ns) {
         buffer_clear(&instance->out);
         worker_write_start(&instance->out, instance->spec, instance->number);
         error = buffer_ok(&instance->out);
+        if (error == TROUPE_OK && instance->out.length > instance->spec->worker_line_max)
+            error = TROUPE_LIMIT;
         if (error == TROUPE_OK)
             error = worker_link_write(&instance->link, instance->out.bytes, instance->out.length);
         if (error == TROUPE_DEAD)
@@ -197,81 +198,7 @@ void child_cancel(struct instance *instance, struct held *held, enum held_fate f
     worker_write_cancel(&instance->out, held->id);
     send_out(
         instance); /* when it cannot be written the worker is killed at the end of its grace all the same */
-    state_follow(instance);
-}
-
-/* ---- tasks out ---- */
-
-/* Writes one line with up to batch_max tasks. False: nothing more for now. */
-static bool line_send(struct instance *instance, uint64_t now_ns) {
-    struct held *batch[64];
-    unsigned room = instance->spec->window - instance->at_worker, count = 0;
-    unsigned most = instance->spec->batch_max < room ? instance->spec->batch_max : room;
-    bool single = instance->spec->batch_max == 1;
-    size_t whole = 0;
-    buffer_clear(&instance->out);
-    if (!single)
-        worker_write_tasks_begin(&instance->out);
-    while (count < most && count < ARRAY_COUNT(batch)) {
-        struct held *held = queue_peek(instance);
-        if (!held)
-            break;
-        if (held->task->deadline_ns <= now_ns) {
-            queue_expire(instance, now_ns);
-            continue;
-        }
-        uint64_t remaining = held_remaining(instance, held, now_ns);
-        if (single)
-            worker_write_task(&instance->out, held->task, held->id, remaining);
-        else
-            worker_write_tasks_item(&instance->out, held->task, held->id, remaining, count == 0);
-        if (buffer_ok(&instance->out) == TROUPE_NOMEM)
-            break;
-        if (buffer_ok(&instance->out) != TROUPE_OK ||
-            instance->out.length + (single ? 0 : 3) > instance->spec->worker_line_max) {
-            if (count > 0) { /* it begins the next line */
-                instance->out.length = whole;
-                instance->out.failed = instance->out.over_limit = false;
-                break;
-            }
-            held_fail(instance, queue_pop(instance), TROUPE_LIMIT, false, now_ns,
-                      "its line to agent %s would have more than worker_line_max, %zu bytes", instance->name,
-                      instance->spec->worker_line_max);
-            return true;
-        }
-        whole = instance->out.length;
-        batch[count++] = queue_pop(instance);
-    }
-    if (count > 0 && !single)
-        worker_write_tasks_end(&instance->out);
-    enum troupe_error error = count > 0 ? buffer_ok(&instance->out) : TROUPE_OK;
-    if (count > 0 && error == TROUPE_OK)
-        error = worker_link_write(&instance->link, instance->out.bytes, instance->out.length);
-    if (count == 0 || error != TROUPE_OK) {
-        while (count > 0)
-            queue_push_back(instance, batch[--count]);
-        if (heap_first(&instance->queue)) /* full or no memory: later; dead: its end will be told */
-            instance->pump_again_ns = instance_after(now_ns, PUMP_AGAIN_NS);
-        return false;
-    }
-    COUNT(instance, lines_out, 1);
-    COUNT(instance, bytes_out, instance->out.length);
-    for (unsigned at = 0; at < count; at++)
-        held_to_worker(instance, batch[at], now_ns);
-    return true;
-}
-
-void child_pump(struct instance *instance, uint64_t now_ns) {
-    instance->pump_again_ns = INSTANCE_NEVER;
-    const struct agent_spec *spec = instance->spec;
-    /* A whole batch fits, or the worker has nothing: else batches would decay into single tasks. */
-    while ((instance->state == INSTANCE_READY || instance->state == INSTANCE_BUSY) &&
-           heap_first(&instance->queue) &&
-           (instance->at_worker == 0 || instance->at_worker + spec->batch_max <= spec->window)) {
-        if (!line_send(instance, now_ns))
-            break;
-        state_follow(instance);
-    }
+    instance_state_follow(instance);
 }
 
 /* ---- lines in ---- */
@@ -318,8 +245,7 @@ static void on_answer(struct instance *instance, const struct worker_line *line,
     else
         held_fail(instance, held, TROUPE_NOMEM, true, now_ns, "out of memory for the answer of agent %s",
                   instance->name);
-    state_follow(instance);
-    child_pump(instance, now_ns);
+    instance_state_follow(instance);
 }
 
 static void on_progress(struct instance *instance, const struct worker_line *line) {
@@ -366,7 +292,6 @@ static void on_line(void *context, const char *bytes, size_t length) {
     switch (line.type) {
     case WORKER_HELLO:
         on_hello(instance, &line);
-        child_pump(instance, now_ns);
         break;
     case WORKER_RESULT:
     case WORKER_ERROR:
@@ -391,6 +316,12 @@ static void on_line(void *context, const char *bytes, size_t length) {
     }
     }
     worker_line_free(&line);
+}
+
+/* All lines of a piece of output have been read: what they made room for goes out in one write. */
+static void on_read(void *context) {
+    struct instance *instance = context;
+    child_pump(instance, env_now(instance->env));
     if (child_next_due(instance) < instance->timer_ns || instance->draining)
         instance_wake(instance);
 }
@@ -425,7 +356,7 @@ static void on_ended(void *context) {
            "a system message is refused only when the actor is gone, and then its child goes with it");
 }
 
-const struct worker_link_events child_events = {on_line, on_broken, on_errors, on_ended};
+const struct worker_link_events child_events = {on_line, on_read, on_broken, on_errors, on_ended};
 
 /* ---- its end ---- */
 

@@ -4,6 +4,7 @@
  *   agent.c           starts instances, holds their counters
  *   agent_instance.c  the actor: messages, timers, what is due
  *   agent_child.c     the child's life: spawn, hello, lines, death, restart, stop
+ *   agent_outgoing.c  tasks from the queue to the child
  *   agent_queue.c     offers, the queue, the window, the one end of each task
  *   native_agent.c    instances without a child: functions and plugins in this process
  *
@@ -122,7 +123,7 @@ struct instance {
     /* the child */
     struct worker_link link;
     struct worker_log *log; /* may be NULL */
-    struct buffer out;      /* the line being written */
+    struct buffer out;      /* what is being written */
     struct buffer scratch;  /* the value being read */
     const char **argv, **environment;
     char parent[24];         /* our pid, for worker-exec */
@@ -183,13 +184,17 @@ void held_fail(struct instance *instance, struct held *held, enum troupe_error e
 /* ---- agent_child.c ---- */
 extern const struct worker_link_events child_events;
 void child_start(struct instance *instance, uint64_t now_ns);
-void child_pump(struct instance *instance, uint64_t now_ns); /* tasks from the queue to the worker */
 void child_cancel(struct instance *instance, struct held *held, enum held_fate fate, uint64_t now_ns);
 void child_due(struct instance *instance, uint64_t now_ns); /* whatever time has come for */
 uint64_t child_next_due(const struct instance *instance);
 void child_exited(struct instance *instance, uint64_t now_ns);
 void child_stop(struct instance *instance, uint64_t now_ns);
 void instance_become(struct instance *instance, enum instance_state state);
+void instance_state_follow(struct instance *instance); /* READY, BUSY or CANCELLING */
+
+/* ---- agent_outgoing.c ---- */
+void child_pump(struct instance *instance, uint64_t now_ns); /* tasks from the queue to the worker */
+size_t outgoing_bytes_max(const struct agent_spec *spec);    /* of instance->out */
 
 /* ---- native_agent.c ---- */
 MUST_CHECK enum troupe_error native_agent_open(struct instance *instance, struct fault *fault);

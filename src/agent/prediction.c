@@ -25,15 +25,11 @@ static uint64_t duration_of(double log_ns) {
 static void prediction_fit(struct prediction *prediction) {
     if (prediction->fitted == prediction->seen)
         return;
-    double mean = 0, squares = 0;
+    double sum = 0;
     for (unsigned at = 0; at < prediction->count; at++)
-        mean += prediction->log_ns[at];
-    mean /= prediction->count;
-    for (unsigned at = 0; at < prediction->count; at++)
-        squares += (prediction->log_ns[at] - mean) * (prediction->log_ns[at] - mean);
-    double deviation = prediction->count > 1 ? sqrt(squares / (prediction->count - 1)) : DEVIATION_UNKNOWN;
-    prediction->p50_ns = duration_of(mean);
-    prediction->p90_ns = duration_of(mean + NORMAL_P90 * deviation);
+        sum += prediction->log_ns[at];
+    prediction->mean = sum / prediction->count;
+    prediction->p50_ns = duration_of(prediction->mean);
     prediction->fitted = prediction->seen;
 }
 
@@ -44,9 +40,16 @@ uint64_t prediction_p50(struct prediction *prediction, uint64_t expected_ns) {
     return prediction->p50_ns;
 }
 
+/* Asked for rarely, so not kept. */
 uint64_t prediction_p90(struct prediction *prediction, uint64_t expected_ns) {
     if (prediction->count == 0)
         return (uint64_t)((double)expected_ns * exp(NORMAL_P90 * DEVIATION_UNKNOWN));
     prediction_fit(prediction);
-    return prediction->p90_ns;
+    double squares = 0;
+    for (unsigned at = 0; at < prediction->count; at++) {
+        double away = prediction->log_ns[at] - prediction->mean;
+        squares += away * away;
+    }
+    double deviation = prediction->count > 1 ? sqrt(squares / (prediction->count - 1)) : DEVIATION_UNKNOWN;
+    return duration_of(prediction->mean + NORMAL_P90 * deviation);
 }

@@ -17,9 +17,10 @@ struct prediction {
     double log_ns[PREDICTION_WINDOW];
     unsigned count; /* up to the window */
     unsigned next;
-    unsigned fitted; /* samples that p50_ns and p90_ns were computed for, over all time */
+    unsigned fitted; /* samples that p50_ns was computed for, over all time */
     unsigned seen;   /* wraps; only compared with `fitted` */
-    uint64_t p50_ns, p90_ns;
+    double mean;     /* of the logarithms */
+    uint64_t p50_ns;
 };
 
 void prediction_add(struct prediction *prediction, uint64_t duration_ns);

@@ -67,12 +67,14 @@ static void output(void *context, enum env_stream stream, const char *bytes, siz
         link->events->errors(link->context, bytes, length);
         return;
     }
+    bool whole = false;
     while (length > 0 && !link->muted) {
         const char *end = memchr(bytes, '\n', length);
         if (!end) {
             tail_keep(link, bytes, length);
-            return;
+            break;
         }
+        whole = true;
         size_t piece = (size_t)(end - bytes);
         if (link->partial.length > 0) {
             tail_keep(link, bytes, piece);
@@ -84,6 +86,8 @@ static void output(void *context, enum env_stream stream, const char *bytes, siz
         bytes += piece + 1;
         length -= piece + 1;
     }
+    if (whole)
+        link->events->read(link->context);
 }
 
 static void exited(void *context, int status, int signal, const struct env_usage *usage) {

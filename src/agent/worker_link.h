@@ -15,6 +15,7 @@
 
 struct worker_link_events {
     void (*line)(void *context, const char *bytes, size_t length); /* without its newline; never empty */
+    void (*read)(void *context); /* after the lines of one piece of output */
     /* LIMIT: a line has more than line_max bytes, `seen` of them so far. NOMEM. `bytes` is its start. */
     void (*broken)(void *context, enum troupe_error error, const char *bytes, size_t length, size_t seen);
     void (*errors)(void *context, const char *bytes, size_t length); /* standard error */

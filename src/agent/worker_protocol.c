@@ -95,13 +95,24 @@ void worker_write_stop(struct buffer *out) {
     buffer_text(out, "{\"type\":\"stop\"}\n");
 }
 
+/* "run/trial/stage/attempt", by hand: every task pays for it. */
 void worker_task_id(const struct task *task, char out[WORKER_ID_MAX + 1]) {
     const char *run = task->run_name ? task->run_name : "", *stage = task->stage_name ? task->stage_name : "";
-    int length = snprintf(out, WORKER_ID_MAX + 1, "%s/%" PRIu32 "/%s/%u", run, task->id.trial, stage,
-                          (unsigned)task->id.attempt);
-    if (length > WORKER_ID_MAX)
+    size_t run_length = strlen(run), stage_length = strlen(stage);
+    if (run_length + stage_length + 2 * DECIMAL_BYTES > WORKER_ID_MAX) {
         snprintf(out, WORKER_ID_MAX + 1, "%" PRIu64 "/%" PRIu32 "/%u/%u", task->id.run, task->id.trial,
                  (unsigned)task->id.stage, (unsigned)task->id.attempt);
+        return;
+    }
+    memcpy(out, run, run_length);
+    size_t used = run_length;
+    out[used++] = '/';
+    used += decimal_write_int(task->id.trial, out + used);
+    out[used++] = '/';
+    memcpy(out + used, stage, stage_length);
+    used += stage_length;
+    out[used++] = '/';
+    decimal_write_int(task->id.attempt, out + used);
 }
 
 static bool quote_plain(char byte) {
