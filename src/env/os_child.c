@@ -29,7 +29,9 @@
 
 #include "env/os_internal.h"
 
-enum { CPU_READ_NS = 1000000 }; /* descendants' CPU is read from /proc at most this often: 10 us a read */
+/* Descendants' CPU is read from /proc at most this often: a read costs 10 to 50 us, and what it gives is in
+ * ticks of 10 ms. */
+enum { CPU_READ_NS = 10000000 };
 
 enum part { PART_INPUT, PART_OUTPUT, PART_ERRORS, PART_PROCESS, PART_COUNT };
 
@@ -51,6 +53,8 @@ struct os_child {
     size_t input_max;
     int status, signal;
     struct env_usage usage;
+    bool clock_known; /* cpu_clock is the child's: asked for once, its pid is ours until it is reaped */
+    clockid_t cpu_clock;
     int stat_fd; /* /proc/PID/stat, opened on the first question; -1: not yet, or none */
     uint64_t descendants_cpu, descendants_read_ns;
     struct env_child_events events;
@@ -79,6 +83,7 @@ static void on_closed(uv_handle_t *handle) {
 static void part_close(struct os_child *child, enum part part) {
     if (child->fd[part] < 0)
         return;
+    child->os->loop_changed = true;
     uv_close((uv_handle_t *)&child->poll[part], on_closed);
     close(child->fd[part]); /* allowed as soon as uv_close has returned */
     child->fd[part] = -1;
@@ -127,6 +132,7 @@ static void on_input_ready(uv_poll_t *handle, int status, int events);
 
 static void input_watch(struct os_child *child, bool watch) {
     uv_poll_t *poll = &child->poll[PART_INPUT];
+    child->os->loop_changed = true;
     int failed = watch ? uv_poll_start(poll, UV_WRITABLE, on_input_ready) : uv_poll_stop(poll);
     CHECK(failed == 0); /* fails for closed handles only */
 }
@@ -214,11 +220,13 @@ static void process_watch(struct os_child *child, bool watch) {
     uv_poll_t *poll = &child->poll[PART_PROCESS];
     if (child->fd[PART_PROCESS] < 0)
         return;
+    child->os->loop_changed = true;
     int failed = watch ? uv_poll_start(poll, UV_READABLE, on_process) : uv_poll_stop(poll);
     CHECK(failed == 0);
 }
 
 static void streams_watch(struct os_child *child) {
+    child->os->loop_changed = true;
     for (enum part part = PART_OUTPUT; part <= PART_ERRORS; part++) {
         if (child->fd[part] < 0)
             continue;
@@ -366,9 +374,11 @@ uint64_t os_child_cpu(struct env_child *base) {
     struct os_child *child = (struct os_child *)base;
     if (child->ended)
         return child->usage.cpu_ns;
-    clockid_t clock;
+    if (!child->clock_known && clock_getcpuclockid(child->pid, &child->cpu_clock) != 0)
+        return 0;
+    child->clock_known = true;
     struct timespec own;
-    if (clock_getcpuclockid(child->pid, &clock) != 0 || clock_gettime(clock, &own) != 0)
+    if (clock_gettime(child->cpu_clock, &own) != 0)
         return 0;
     uint64_t now = os_now(&child->os->env);
     if (now - child->descendants_read_ns >= CPU_READ_NS) {

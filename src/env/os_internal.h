@@ -48,6 +48,7 @@ struct os_env {
     uv_loop_t loop;     /* worker 0 */
     bool loop_ready;    /* worker 0 */
     uint64_t callbacks; /* worker 0: counts loop callbacks, so that it knows a poll did something */
+    bool loop_changed;  /* worker 0: a handle was started, stopped or closed since the loop last ran */
     int wake_fd;        /* eventfd; any thread writes, the loop reads */
     bool wake_ready;
     uv_poll_t wake_poll;

@@ -59,6 +59,7 @@ enum troupe_error os_signals(struct env *env, void (*fn)(void *context, enum env
     os->signal_fd = fd;
     os->signal_poll.data = os;
     CHECK(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0);
+    os->loop_changed = true;
     CHECK(uv_poll_start(&os->signal_poll, UV_READABLE, on_signal) == 0);
     return TROUPE_OK;
 }

@@ -131,26 +131,36 @@ static void loop_sleep(struct os_env *os, uint64_t deadline_ns) {
     ppoll(&loop_fd, 1, limit, NULL); /* any outcome, EINTR too: the caller looks again */
 }
 
+/* Runs what the loop has, and registers the descriptors that steps and callbacks began to watch. True: a
+ * callback ran. */
+static bool loop_look(struct os_env *os, uint64_t *ret_polled) {
+    uint64_t before = os->callbacks;
+    os->loop_changed = false; /* first: a callback may change it again */
+    uv_run(&os->loop, UV_RUN_NOWAIT);
+    *ret_polled = os_ticks(&os->env);
+    return os->callbacks != before;
+}
+
 static void loop_main(struct os_env *os) {
     const struct env_workers *workers = os->workers;
     struct os_worker *worker = &os->worker[0];
     uint64_t interval = os->ticks_invariant ? POLL_TICKS : POLL_NS;
-    uint64_t polled = os_ticks(&os->env);
+    uint64_t polled = 0;
     while (!stopped(os)) {
         struct env_step step = workers->step(workers->context, 0);
-        uint64_t now = os_ticks(&os->env);
-        if (step.ran && now - polled < interval)
+        bool due = os_ticks(&os->env) - polled >= interval;
+        if (step.ran && !due)
             continue;
-        polled = now;
-        uint64_t before = os->callbacks;
-        uv_run(&os->loop, UV_RUN_NOWAIT); /* also registers descriptors that the step started to watch */
-        if (step.ran || os->callbacks != before || !try_park(worker))
+        /* Just looked and nothing new to watch: what has come since then ends the sleep at once. */
+        if ((due || os->loop_changed) && (loop_look(os, &polled) || step.ran))
+            continue;
+        if (!try_park(worker))
             continue;
         tell(workers, 0, true);
         loop_sleep(os, step.deadline_ns);
         unpark(worker);
         tell(workers, 0, false);
-        uv_run(&os->loop, UV_RUN_NOWAIT);
+        loop_look(os, &polled);
     }
 }
 

@@ -54,6 +54,7 @@ struct worker {
     uint64_t now_ns;      /* the last reading of the clock */
     uint64_t now_ticks;   /* env_ticks then */
     uint64_t cpu_base_ns; /* of its thread before the first step */
+    uint64_t cpu_told_ns; /* when its CPU time was last published */
     uint64_t steps;
     struct pool_cache pool;
     struct cell_cache actors, oneshots;
