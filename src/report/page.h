@@ -25,8 +25,8 @@ struct page {
     bool *listed;   /* in the table: thinned to REPORT_TRIALS_MAX and REPORT_CELLS_MAX */
     size_t drawn_count, listed_count;
     const struct report_trial *best, *baseline;
-    struct axis objective; /* the y axis of every chart */
-    size_t beyond;         /* trials worse than it shows: drawn at its edge */
+    struct axis objective, slice; /* the y axes: of the curve, with the baseline on it, and of the slices */
+    size_t beyond, slice_beyond;  /* trials worse than they show: drawn at the edge */
 };
 
 /* page_text.c: all text from outside goes through these. NULL is "". */

@@ -109,7 +109,7 @@ static void caption(struct page *page, const struct slice *slice) {
 
 static void draw(struct page *page, const struct slice *slice) {
     const struct report_variable *variable = &page->run->variables[slice->variable];
-    struct chart chart = {.page = page, .y = page->objective};
+    struct chart chart = {.page = page, .y = page->slice};
     char words[400];
     make_axis(page, slice->variable, &chart.x);
     buffer_text(page->out, "<figure class=\"card slice\">");
@@ -151,6 +151,9 @@ void page_slices(struct page *page) {
         buffer_text(page->out,
                     " <q>Explains</q> is the share of the variation in rank that the variable accounts "
                     "for by itself: a hint, since a search looks longest where it is good.");
+    if (page->slice_beyond > 0)
+        buffer_format(page->out, " %zu %s off the scale and drawn at its edge.", page->slice_beyond,
+                      page->slice_beyond == 1 ? "trial is" : "trials are");
     buffer_text(page->out, "</p><div class=\"grid\">");
     for (unsigned i = 0; i < count && i < REPORT_SLICES_MAX; i++)
         draw(page, &slices[i]);

@@ -68,6 +68,11 @@ static void shares(struct page *page) {
                 "<table class=\"shares\"><thead><tr><th scope=\"col\" class=\"left\">spent on</th><th "
                 "scope=\"col\">time</th><th scope=\"col\">share</th></tr></thead><tbody>");
     for (unsigned i = 0; i < run->share_count; i++) {
+        if (!run->shares[i].stage && !(sound(run->shares[i].ms) > 0) &&
+            !(sound(run->shares[i].percent) > 0)) {
+            overheads++; /* nothing was lost to it: no line, but its colour stays taken */
+            continue;
+        }
         buffer_text(page->out, "<tr><td class=\"left\"><i class=\"key ");
         colour_class(page, &run->shares[i], &overheads);
         buffer_text(page->out, "\"></i>");

@@ -61,8 +61,31 @@ static int by_value(const void *a, const void *b) {
     return left < right ? -1 : left > right;
 }
 
-/* The axis shows all trials unless a few bad ones are so far off that nothing could be told apart among the
- * others: then it ends three interquartile ranges past the median on the bad side. */
+/* Sorted objectives to an axis. It shows all trials unless a few bad ones are so far off that nothing could be told
+ * apart among the others: then it ends three interquartile ranges past the median on the bad side. `with`: a value
+ * to be shown in any case, or NaN. Returns how many trials it does not show. */
+static size_t scale_axis(const struct page *page, const double *values, size_t n, double with,
+                         struct axis *axis) {
+    double low = values[0], high = values[n - 1], median = values[n / 2],
+           spread = values[n * 3 / 4] - values[n / 4];
+    bool ratio = low > 0 && values[n * 9 / 10] / values[n / 10] > 30;
+    size_t beyond = 0;
+    if (!ratio && n >= 8 && spread > 0) {
+        if (page->run->maximise)
+            low = fmax(low, fmin(median - 3 * spread, values[n / 10]));
+        else
+            high = fmin(high, fmax(median + 3 * spread, values[n - 1 - n / 10]));
+    }
+    if (isfinite(with)) {
+        low = fmin(low, with);
+        high = fmax(high, with);
+    }
+    for (size_t i = 0; i < n; i++)
+        beyond += values[i] < low || values[i] > high;
+    axis_make(axis, low, high, ratio ? AXIS_LOG : AXIS_LINEAR, 0.06, 7, false);
+    return beyond;
+}
+
 static enum troupe_error scale(struct page *page) {
     size_t n = 0;
     double *values = ARENA_ARRAY(&page->arena, double, page->trial_count + 1);
@@ -74,25 +97,13 @@ static enum troupe_error scale(struct page *page) {
     if (n == 0) {
         axis_make(&page->objective, 0, 1, AXIS_LINEAR, 0, 5, false);
         page->objective.tick_count = 0; /* nothing was measured: no numbers */
+        page->slice = page->objective;
         return TROUPE_OK;
     }
     qsort(values, n, sizeof *values, by_value);
-    double low = values[0], high = values[n - 1];
-    bool ratio = low > 0 && values[n * 9 / 10] / values[n / 10] > 30;
-    double median = values[n / 2], spread = values[n * 3 / 4] - values[n / 4];
-    if (!ratio && n >= 8 && spread > 0) {
-        if (page->run->maximise)
-            low = fmax(low, fmin(median - 3 * spread, values[n / 10]));
-        else
-            high = fmin(high, fmax(median + 3 * spread, values[n - 1 - n / 10]));
-    }
-    if (page->run->has_baseline && isfinite(page->run->baseline_objective)) {
-        low = fmin(low, page->run->baseline_objective);
-        high = fmax(high, page->run->baseline_objective);
-    }
-    for (size_t i = 0; i < n; i++)
-        page->beyond += values[i] < low || values[i] > high;
-    axis_make(&page->objective, low, high, ratio ? AXIS_LOG : AXIS_LINEAR, 0.06, 7, false);
+    double baseline = page->run->has_baseline ? page->run->baseline_objective : NAN;
+    page->beyond = scale_axis(page, values, n, baseline, &page->objective);
+    page->slice_beyond = scale_axis(page, values, n, NAN, &page->slice);
     return TROUPE_OK;
 }
 
