@@ -1,0 +1,294 @@
+/* See run_world.h. */
+#include "run_world.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MS 1000000u
+
+static const char definition[] =
+    "{\"name\":\"sim\",\"space\":{\"x\":{\"float\":[0,2],\"default\":0.5},\"k\":{\"int\":[1,4],\"default\":2}},"
+    "\"agents\":{\"worker\":{\"command\":[\"worker\"],\"instances\":2,\"capabilities\":[\"prepare\",\"train\"]}},"
+    "\"stages\":{\"prepare\":{\"uses\":[\"k\"],\"timeout\":\"2s\"},\"train\":{\"needs\":[\"prepare\"],\"timeout\":\"2s\","
+    "\"retries\":5}},"
+    "\"objective\":{\"stage\":\"train\",\"metric\":\"score\",\"goal\":\"maximise\"},"
+    "\"budget\":{\"trials\":24,\"failures_max\":24},"
+    "\"optimizer\":{\"sampler\":\"tpe\",\"seed\":3,\"startup\":6,\"deterministic\":3}}";
+
+void run_violation(struct run_world *world, const char *format, ...) {
+    if (world->violation[0] != '\0')
+        return;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(world->violation, sizeof world->violation, format, args);
+    va_end(args);
+}
+
+/* ---- the workers ---- */
+struct worker_state {
+    struct run_world *world;
+    struct env_child *child;
+    struct buffer line;
+};
+
+static void *worker_spawn(void *context, struct env_child *child, const struct env_child_spec *spec) {
+    struct run_world *world = context;
+    (void)spec;
+    struct worker_state *state = memory_alloc(&world->account, sizeof *state);
+    if (state == NULL)
+        return NULL;
+    state->world = world;
+    state->child = child;
+    buffer_init(&state->line, &world->account, 1 << 20);
+    return state;
+}
+
+static void worker_release(void *context) {
+    struct worker_state *state = context;
+    buffer_free(&state->line);
+    memory_free(&state->world->account, state);
+}
+
+static double score(double x, double k) {
+    return sin(3 * x) + k / 100;
+}
+
+/* prepare writes k digits of k; a worker that cannot write says so, as a real one would. */
+static bool write_artifact(struct run_world *world, const char *directory, int k) {
+    char path[1400], text[8];
+    struct env_file *file = NULL;
+    snprintf(path, sizeof path, "%s/rows", directory);
+    snprintf(text, sizeof text, "%d%d%d%d", k, k, k, k);
+    if (env_file_open(world->env, path, ENV_FILE_WRITE | ENV_FILE_CREATE | ENV_FILE_TRUNCATE, &file, NULL) !=
+        TROUPE_OK)
+        return false;
+    bool written = env_file_write(file, 0, text, (size_t)k) == TROUPE_OK;
+    env_file_close(file);
+    return written;
+}
+
+static bool read_artifact(struct run_world *world, const char *path, int k) {
+    struct env_info info = {0};
+    return env_info(world->env, path, &info) == TROUPE_OK && info.exists && info.bytes == (uint64_t)k;
+}
+
+static void do_task(struct worker_state *state, const struct node *task) {
+    struct run_world *world = state->world;
+    const struct node *variables = node_get(task, "variables"), *inputs = node_get(task, "inputs");
+    const char *stage = node_string(node_get(task, "capability"));
+    int k = (int)node_int(node_get(variables, "k")), attempt = (int)node_int(node_get(task, "attempt"));
+    char line[600];
+    if (random_unit(&world->random) < world->crash) {
+        env_sim_child_exit(state->child, random_below(&world->random, 20 * MS), 1);
+        return;
+    }
+    if (random_unit(&world->random) < world->hang)
+        return;
+    const char *id = node_string(node_get(task, "id"));
+    if (strcmp(stage, "prepare") == 0) {
+        bool written = write_artifact(world, node_string(node_get(task, "artifact_dir")), k);
+        snprintf(line, sizeof line,
+                 written ? "{\"type\":\"result\",\"id\":\"%s\",\"attempt\":%d,\"artifact\":\"rows\"}\n"
+                         : "{\"type\":\"error\",\"id\":\"%s\",\"attempt\":%d,\"message\":\"disk\",\"retryable\":true}\n",
+                 id, attempt);
+    } else {
+        const char *path = node_string(node_get(node_get(inputs, "prepare"), "path"));
+        double x = node_real(node_get(variables, "x"));
+        if (!read_artifact(world, path, k))
+            run_violation(world, "the artifact %s is not what prepare wrote (k %d)", path, k);
+        snprintf(line, sizeof line,
+                 "{\"type\":\"result\",\"id\":\"%s\",\"attempt\":%d,\"metrics\":{\"score\":%.17g}}\n", id, attempt,
+                 score(x, k));
+    }
+    env_sim_child_emit(state->child, random_below(&world->random, 30 * MS), random_below(&world->random, 20 * MS),
+                       line, strlen(line));
+}
+
+/* The model is not under test: its own parsing goes on when allocations are failed, by dying like a worker that
+ * is out of memory. */
+static void do_line(struct worker_state *state, const char *line, size_t length) {
+    struct document *document = NULL;
+    if (document_parse_json(line, length, "task", NULL, &document, NULL) != TROUPE_OK) {
+        env_sim_child_exit(state->child, 0, 1);
+        return;
+    }
+    const struct node *root = document_root(document);
+    const char *type = node_string(node_get(root, "type"));
+    if (strcmp(type, "start") == 0) {
+        static const char hello[] =
+            "{\"type\":\"hello\",\"protocol\":1,\"capabilities\":[\"prepare\",\"train\"]}\n";
+        env_sim_child_emit(state->child, random_below(&state->world->random, 10 * MS), MS, hello, strlen(hello));
+    } else if (strcmp(type, "task") == 0) {
+        do_task(state, root);
+    }
+    document_free(document);
+}
+
+static void worker_input(void *context, struct env_child *child, const char *bytes, size_t length) {
+    struct worker_state *state = context;
+    buffer_append(&state->line, bytes, length);
+    if (buffer_ok(&state->line) != TROUPE_OK) {
+        env_sim_child_exit(child, 0, 1);
+        return;
+    }
+    for (const char *end; (end = memchr(buffer_string(&state->line), '\n', state->line.length)) != NULL;) {
+        size_t line_length = (size_t)(end - state->line.bytes);
+        do_line(state, state->line.bytes, line_length);
+        buffer_consume(&state->line, line_length + 1);
+    }
+}
+
+/* ---- what the run says ---- */
+static void observe(void *context, const struct run_event *event) {
+    struct run_world *world = context;
+    if (event->kind != RUN_EVENT_TRIAL && event->kind != RUN_EVENT_BEST)
+        return;
+    if (event->trial >= RUN_WORLD_TRIALS) {
+        run_violation(world, "trial %u was told, of %u", event->trial, RUN_WORLD_TRIALS);
+        return;
+    }
+    if (world->seen[event->trial].times++ > 0)
+        run_violation(world, "trial %u was told twice", event->trial);
+    world->seen[event->trial].objective = event->objective;
+    world->seen[event->trial].state = event->state;
+    world->acknowledged++;
+}
+
+void run_world_begin(struct run_world *world, uint64_t seed) {
+    memset(world, 0, sizeof *world);
+    world->seed = seed;
+    world->account = ACCOUNT("run world");
+    random_seed(&world->random, seed, 9);
+    if (env_disk_create(&world->account, &world->disk) != TROUPE_OK)
+        abort();
+}
+
+void run_world_live(struct run_world *world, const struct run_life *life, struct run_life_end *ret_end) {
+    struct env_sim_options options = {.seed = life->seed,
+                                      .disk = world->disk,
+                                      .time_max_ns = 3600ull * 1000 * MS,
+                                      .events_max = 5000000,
+                                      .faults = {.power_cut_after_events = life->power_cut_after_events}};
+    *ret_end = (struct run_life_end){.state = RUN_RUNNING};
+    world->lives++;
+    ret_end->error = env_sim_create(&world->account, &options, &world->env);
+    if (ret_end->error != TROUPE_OK)
+        return;
+    struct env_child_model model = {
+        .context = world, .spawn = worker_spawn, .input = worker_input, .release = worker_release};
+    env_sim_set_child_model(world->env, &model);
+    struct pipeline *pipeline = NULL;
+    struct run_outcome outcome = {0};
+    struct run_options run_options = {.runs_directory = RUN_WORLD_RUNS,
+                                      .run_id = RUN_WORLD_ID,
+                                      .resume = life->resume,
+                                      .trace = world->seed % 4 == 0,
+                                      .observer = {.fn = observe, .context = world}};
+    ret_end->error = life->resume
+                         ? run_load_pipeline(world->env, &world->account, RUN_WORLD_RUNS, RUN_WORLD_ID, &pipeline,
+                                             &ret_end->fault)
+                         : pipeline_parse(world->env, &world->account, definition, strlen(definition), "sim.json",
+                                          "/sim", NULL, 0, &pipeline, &ret_end->fault);
+    if (ret_end->error == TROUPE_OK)
+        ret_end->error = pipeline_resolve(world->env, pipeline, NULL, &ret_end->fault);
+    if (ret_end->error == TROUPE_OK) {
+        ret_end->error =
+            run_execute(world->env, &world->account, pipeline, &run_options, &outcome, &ret_end->fault);
+        ret_end->state = outcome.state;
+        run_outcome_free(&outcome);
+    }
+    pipeline_free(pipeline);
+    world->events += env_sim_events(world->env);
+    world->virtual_ns += env_now(world->env);
+    uint64_t signature = env_sim_signature(world->env);
+    world->signature = hash_bytes(&signature, sizeof signature, world->signature);
+    env_destroy(world->env);
+    world->env = NULL;
+}
+
+/* ---- what is there afterwards ---- */
+struct found {
+    struct run_world *world;
+    unsigned asked[RUN_WORLD_TRIALS], told[RUN_WORLD_TRIALS];
+    double objective[RUN_WORLD_TRIALS];
+};
+
+static bool on_row(void *context, const struct store_row *row, const char *name, const char *text) {
+    struct found *found = context;
+    (void)name;
+    (void)text;
+    if (row->trial >= RUN_WORLD_TRIALS) {
+        run_violation(found->world, "a row of trial %u", row->trial);
+    } else if (row->kind == STORE_TRIAL_ASKED) {
+        found->asked[row->trial]++;
+    } else {
+        found->told[row->trial]++;
+        found->objective[row->trial] = row->real;
+    }
+    return true;
+}
+
+static void compare(struct run_world *world, const struct found *found, bool complete) {
+    for (unsigned i = 0; i < RUN_WORLD_TRIALS; i++) {
+        if (found->asked[i] > 1 || found->told[i] > 1)
+            run_violation(world, "trial %u stands twice", i);
+        if (found->told[i] > found->asked[i])
+            run_violation(world, "trial %u was told and never asked", i);
+        if (world->seen[i].times > 0 && found->told[i] == 0)
+            run_violation(world, "trial %u was acknowledged and is lost", i);
+        if (world->seen[i].times > 0 && world->seen[i].state == TRIAL_OK &&
+            found->objective[i] != world->seen[i].objective)
+            run_violation(world, "trial %u was acknowledged with %g and is %g", i, world->seen[i].objective,
+                          found->objective[i]);
+        if (complete && found->told[i] != 1)
+            run_violation(world, "trial %u is missing at the end", i);
+    }
+}
+
+static struct env *quiet_env(struct run_world *world) {
+    struct env_sim_options options = {.seed = 1, .workers = 1, .disk = world->disk};
+    struct env *env = NULL;
+    if (env_sim_create(&world->account, &options, &env) != TROUPE_OK)
+        abort();
+    return env;
+}
+
+bool run_world_exists(struct run_world *world) {
+    struct env *env = quiet_env(world);
+    struct env_info definition_info = {0}, store_info = {0};
+    bool there = env_info(env, RUN_WORLD_RUNS "/" RUN_WORLD_ID "/pipeline.json", &definition_info) == TROUPE_OK &&
+                 env_info(env, RUN_WORLD_RUNS "/" RUN_WORLD_ID "/store.db", &store_info) == TROUPE_OK;
+    env_destroy(env);
+    return there && definition_info.exists && store_info.exists;
+}
+
+void run_world_check(struct run_world *world, bool complete) {
+    struct env *env = quiet_env(world);
+    struct store_reader *reader = NULL;
+    struct fault fault = {0};
+    struct found found = {.world = world};
+    enum troupe_error error =
+        store_reader_open(env, &world->account, RUN_WORLD_RUNS "/" RUN_WORLD_ID, &reader, &fault);
+    if (error == TROUPE_OK)
+        error = store_check(reader, &fault);
+    if (error == TROUPE_OK)
+        error = store_read(reader, STORE_TRIAL_ASKED, on_row, &found, &fault);
+    if (error == TROUPE_OK)
+        error = store_read(reader, STORE_TRIAL_TOLD, on_row, &found, &fault);
+    if (error != TROUPE_OK)
+        run_violation(world, "the store cannot be read: %.100s: %.300s", fault.where, fault.text);
+    else
+        compare(world, &found, complete);
+    store_reader_close(reader);
+    env_destroy(env);
+}
+
+void run_world_end(struct run_world *world) {
+    env_disk_free(world->disk);
+    world->disk = NULL;
+    if (world->account.bytes != 0 || world->account.blocks != 0)
+        run_violation(world, "%lld bytes in %lld blocks were not given back", (long long)world->account.bytes,
+                      (long long)world->account.blocks);
+}
