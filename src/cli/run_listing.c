@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEFINITION_BYTES_MAX (32u << 20)
 #define RUNS_MAX 100000
 
 #define PATH_BYTES 1200
@@ -52,23 +51,18 @@ static bool on_state(void *context, const struct store_row *row, const char *nam
 
 static enum troupe_error read_definition(struct env *env, struct account *account, const char *directory,
                                          struct run_brief *brief, struct fault *fault) {
-    char path[PATH_BYTES];
-    struct buffer text;
     struct document *document = NULL;
-    if (!path_make(path, directory, "pipeline.json"))
-        return fault_set(fault, TROUPE_LIMIT, directory, "a path longer than %d bytes", PATH_BYTES);
-    buffer_init(&text, account, DEFINITION_BYTES_MAX);
-    enum troupe_error error = env_read_file(env, path, &text, fault);
-    if (error == TROUPE_OK)
-        error = document_parse_json(buffer_string(&text), text.length, path, NULL, &document, fault);
+    enum troupe_error error =
+        run_read_definition(env, account, directory, &document, &brief->updated_utc_ns, fault);
+    if (error != TROUPE_OK)
+        return error;
     const struct node *objective = node_get(node_get(document_root(document), "pipeline"), "objective"),
                       *metric = node_get(objective, "metric"), *goal = node_get(objective, "goal");
     if (node_kind(metric) == DOCUMENT_STRING)
         snprintf(brief->metric, sizeof brief->metric, "%s", node_string(metric));
     brief->maximise = node_kind(goal) == DOCUMENT_STRING && strncmp(node_string(goal), "max", 3) == 0;
     document_free(document);
-    buffer_free(&text);
-    return error;
+    return TROUPE_OK;
 }
 
 static void read_brief(struct env *env, struct account *account, const char *directory,
@@ -108,7 +102,7 @@ struct names {
 static bool is_run(struct env *env, const char *directory, const char *name, int64_t *ret_utc_ns) {
     char run[PATH_BYTES], path[PATH_BYTES];
     struct env_info info = {0};
-    if (!path_make(run, directory, name) || !path_make(path, run, "pipeline.json") ||
+    if (!path_make(run, directory, name) || !path_make(path, run, "store.db") ||
         env_info(env, path, &info) != TROUPE_OK || !info.exists)
         return false;
     *ret_utc_ns = info.modified_utc_ns;

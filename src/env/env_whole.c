@@ -297,6 +297,10 @@ enum troupe_error env_write_file(struct env *env, const char *path, const void *
     enum troupe_error error = env_parent(path, parent, sizeof parent);
     if (!error)
         error = file_fill(env, temporary, bytes, length, fault);
+    if (error == TROUPE_EXISTS) { /* left by a process of our pid that lost its power: nobody's now */
+        IGNORE(env_remove(env, temporary), "the second try says what is wrong");
+        error = file_fill(env, temporary, bytes, length, fault);
+    }
     if (!error)
         error = env_rename(env, temporary, path, fault);
     if (error) {

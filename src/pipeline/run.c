@@ -86,10 +86,20 @@ static enum troupe_error open_store(struct run *run, struct fault *fault) {
     struct env_info info = {0};
     char path[1200];
     snprintf(path, sizeof path, "%s/store.db", run->directory);
-    if (!run->options.resume && env_info(run->env, path, &info) == TROUPE_OK && info.exists)
-        return fault_set(fault, TROUPE_EXISTS, run->directory,
-                         "the run '%s' exists already: go on with --resume %s, or choose another --run-id",
-                         run->id, run->id);
+    if (!run->options.resume && env_info(run->env, path, &info) == TROUPE_OK && info.exists) {
+        struct document *document = NULL;
+        int64_t created;
+        enum troupe_error found =
+            run_read_definition(run->env, run->account, run->directory, &document, &created, fault);
+        document_free(document);
+        if (found == TROUPE_OK)
+            return fault_set(
+                fault, TROUPE_EXISTS, run->directory,
+                "the run '%s' exists already: go on with --resume %s, or choose another --run-id", run->id,
+                run->id);
+        if (found != TROUPE_NOT_FOUND) /* what was cut short before its first commit is no run */
+            return found;
+    }
     enum troupe_error error =
         store_open(run->env, run->account, run->directory, &options, &run->store, fault);
     return error == TROUPE_OK ? store_start(run->store, run->runtime, fault) : error;
@@ -233,29 +243,6 @@ static enum troupe_error send_start(struct run *run, struct fault *fault) {
     return error == TROUPE_OK ? error : fault_set(fault, error, run->id, "the run could not be started");
 }
 
-/* The definition as it stands, for --resume: on disk before the first row is. */
-static enum troupe_error write_definition(struct run *run, struct fault *fault) {
-    struct buffer text;
-    struct json json;
-    char path[1200];
-    buffer_init(&text, run->account, 32 << 20);
-    json_init(&json, &text);
-    json_object_begin(&json);
-    json_field_string(&json, "source", run->pipeline->source);
-    json_field_string(&json, "directory", run->pipeline->directory);
-    json_key(&json, "pipeline");
-    node_write_json(document_root(run->pipeline->document), &json);
-    json_object_end(&json);
-    enum troupe_error error = buffer_ok(&text);
-    snprintf(path, sizeof path, "%s/pipeline.json", run->directory);
-    if (error == TROUPE_OK)
-        error = env_write_file(run->env, path, text.bytes, text.length, fault);
-    else
-        fault_set(fault, error, path, "out of memory writing the definition");
-    buffer_free(&text);
-    return error;
-}
-
 static void free_parts(struct run *run, struct run_agents *agents) {
     runtime_free(run->runtime); /* its actors may use the registry to their end */
     registry_free(run->registry);
@@ -320,8 +307,6 @@ enum troupe_error run_execute(struct env *env, struct account *account, struct p
     enum troupe_error error = prepare(run, run->fault);
     if (error == TROUPE_OK)
         error = start_parts(run, agents, run->fault);
-    if (error == TROUPE_OK && !options->resume && !options->no_store)
-        error = write_definition(run, run->fault);
     if (error == TROUPE_OK)
         error = env_signals(env, on_signal, run);
     if (error == TROUPE_OK)
@@ -349,44 +334,4 @@ enum troupe_error run_execute(struct env *env, struct account *account, struct p
 
 void run_outcome_free(struct run_outcome *outcome) {
     buffer_free(&outcome->response);
-}
-
-enum troupe_error run_load_pipeline(struct env *env, struct account *account, const char *runs_directory,
-                                    const char *run_id, const char *const *sets, size_t set_count,
-                                    struct pipeline **ret_pipeline, struct fault *fault) {
-    char path[1200];
-    struct buffer text, json_text;
-    struct document *document = NULL;
-    struct env_info info = {0};
-    snprintf(path, sizeof path, "%s/%s/pipeline.json", runs_directory != NULL ? runs_directory : "runs",
-             run_id);
-    if (env_info(env, path, &info) != TROUPE_OK || !info.exists)
-        return fault_set(fault, TROUPE_NOT_FOUND, path,
-                         "there is no run '%s'; `troupe runs` lists what there is", run_id);
-    buffer_init(&text, account, 32 << 20);
-    buffer_init(&json_text, account, 32 << 20);
-    enum troupe_error error = env_read_file(env, path, &text, fault);
-    if (error == TROUPE_OK)
-        error = document_parse_json(buffer_string(&text), text.length, path, NULL, &document, fault);
-    if (error == TROUPE_SYNTAX && fault != NULL)
-        error = fault_set(fault, TROUPE_CORRUPT, fault->where, "the run's definition is damaged: %s",
-                          fault->text);
-    const struct node *root = document_root(document);
-    if (error == TROUPE_OK && (node_kind(node_get(root, "pipeline")) != DOCUMENT_MAP ||
-                               node_kind(node_get(root, "directory")) != DOCUMENT_STRING))
-        error = fault_set(fault, TROUPE_CORRUPT, path, "expected `pipeline` and `directory`");
-    if (error == TROUPE_OK) {
-        struct json json;
-        json_init(&json, &json_text);
-        node_write_json(node_get(root, "pipeline"), &json);
-        error = buffer_ok(&json_text);
-    }
-    if (error == TROUPE_OK)
-        error =
-            pipeline_parse(env, account, buffer_string(&json_text), json_text.length, path,
-                           node_string(node_get(root, "directory")), sets, set_count, ret_pipeline, fault);
-    document_free(document);
-    buffer_free(&text);
-    buffer_free(&json_text);
-    return error;
 }

@@ -93,6 +93,16 @@ void run_line(struct run *run, struct turn *turn, unsigned trial, const char *fo
     run_show(run, turn, &event);
 }
 
+bool run_write_text(struct run *run, struct turn *turn, const struct store_row *row, const char *name,
+                    struct buffer *text, uint64_t token) {
+    enum troupe_error error = buffer_ok(text);
+    bool written = error == TROUPE_OK && run_write(run, turn, row, name, buffer_string(text), token);
+    if (error != TROUPE_OK)
+        run_fail(run, turn, error, "%s: a row could not be written: %s", run->directory, error_text(error));
+    buffer_free(text);
+    return written;
+}
+
 static void cancel_tasks(struct run *run, struct turn *turn) {
     struct message *message =
         message_new(run->runtime, MESSAGE_TASK_CANCEL, sizeof(struct message_task_cancel));
@@ -164,9 +174,9 @@ static bool ask_one(struct run *run, struct turn *turn) {
     json_init(&json, &text);
     space_write_json(run->pipeline->space, &trial->configuration, &json);
     struct store_row row = {.kind = STORE_TRIAL_ASKED, .trial = number, .a = run->sequence++};
-    bool written = buffer_ok(&text) == TROUPE_OK &&
-                   run_write(run, turn, &row, NULL, buffer_string(&text), run_token(TOKEN_ASKED, number));
-    buffer_free(&text);
+    bool written = run_write_text(run, turn, &row, NULL, &text, run_token(TOKEN_ASKED, number));
+    if (!written)
+        trial_free(run, trial); /* nobody has heard of it */
     return written;
 }
 
@@ -291,6 +301,14 @@ static void drain_agents(struct run *run, struct turn *turn) {
 
 /* ---- messages ---- */
 
+/* The run exists durably. */
+static void begin_search(struct run *run, struct turn *turn) {
+    struct run_event event = {.kind = RUN_EVENT_STARTED};
+    run_show(run, turn, &event);
+    run_resume_trials(run, turn);
+    run_continue(run, turn);
+}
+
 static void on_start(struct run *run, struct turn *turn) {
     uint64_t timer;
     run->self = turn->self;
@@ -311,10 +329,10 @@ static void on_start(struct run *run, struct turn *turn) {
         IGNORE(timer_start(turn, turn->now_ns + TICK_NS, run_token(TOKEN_TIMER_TICK, 0), &timer),
                "only the display");
     run_trace_start(run, turn);
-    struct run_event event = {.kind = RUN_EVENT_STARTED};
-    run_show(run, turn, &event);
-    run_resume_trials(run, turn);
-    run_continue(run, turn);
+    if (run->options.resume)
+        begin_search(run, turn);
+    else
+        run_definition_write(run, turn);
 }
 
 static void on_committed(struct run *run, struct turn *turn, const struct message *message) {
@@ -334,6 +352,9 @@ static void on_committed(struct run *run, struct turn *turn, const struct messag
     }
     struct trial *trial = trial_find(run, run_token_value(answer->token));
     switch (run_token_kind(answer->token)) {
+    case TOKEN_CREATED:
+        begin_search(run, turn);
+        break;
     case TOKEN_ASKED:
         if (trial == NULL || trial->ended)
             break;

@@ -5,7 +5,7 @@
  * Files:   run.c (set-up, end), run_engine.c (messages, asking, finishing), run_trial.c (a trial's way
  *          through its stages), run_stage.c (one stage: task, retries, result), stage_reuse.c (keys, shared
  *          results), artifact.c (files that results leave), run_account.c (where the time went),
- *          run_resume.c (from the store), response.c (the answer), best.c (runs/ID/best).
+ *          run_definition.c (what it was created with), run_resume.c (from the store), response.c (the answer), best.c (runs/ID/best).
  *
  * A trial: ASKED row queued -> committed -> stages -> objective known: study told and TOLD row queued ->
  *          committed -> shown. The study is told in the order in which TOLD rows are queued, and rows carry
@@ -211,6 +211,9 @@ enum run_token run_token_kind(uint64_t token);
 unsigned run_token_value(uint64_t token);
 bool run_write(struct run *run, struct turn *turn, const struct store_row *row, const char *name,
                const char *text, uint64_t token /* 0: not told */);
+/* The same with a text that is freed here; false, and the run fails, also when it lacks memory. */
+bool run_write_text(struct run *run, struct turn *turn, const struct store_row *row, const char *name,
+                    struct buffer *text, uint64_t token);
 
 /* run_trial.c */
 struct trial *trial_new(struct run *run, struct turn *turn, unsigned number,
@@ -275,6 +278,9 @@ void account_percent(const uint64_t *parts, unsigned count, double *ret_percent)
 /* run_resume.c */
 MUST_CHECK enum troupe_error run_resume(struct run *run, struct fault *fault); /* before the runtime runs */
 void run_resume_trials(struct run *run, struct turn *turn);                    /* pending ones go on */
+
+/* run_definition.c */
+bool run_definition_write(struct run *run, struct turn *turn);
 
 /* run_trace.c */
 MUST_CHECK enum troupe_error run_trace_open(struct run *run, unsigned workers, struct fault *fault);

@@ -274,9 +274,9 @@ static void write_row(struct run *run, struct turn *turn, struct trial *trial, u
                             .stage = (uint16_t)stage,
                             .attempt = at->attempt,
                             .a = state};
-    run_write(run, turn, &row, result != NULL && run->pipeline->stages[stage].cache ? key : NULL,
-              buffer_string(&text), 0);
-    buffer_free(&text);
+    IGNORE(!run_write_text(run, turn, &row, result != NULL && run->pipeline->stages[stage].cache ? key : NULL,
+                           &text, 0),
+           "the run fails then; a resume runs the stage again");
 }
 
 void stage_stored(struct run *run, struct turn *turn, struct trial *trial, unsigned stage,

@@ -102,6 +102,7 @@ static void write_reused(const struct run *run, const struct trial *trial, struc
     json_array_end(json);
 }
 
+/* The trial may be gone afterwards. */
 static void write_told(struct run *run, struct turn *turn, struct trial *trial) {
     struct buffer text;
     struct json json;
@@ -122,8 +123,8 @@ static void write_told(struct run *run, struct turn *turn, struct trial *trial) 
                             .b = run->sequence++,
                             .real = isnan(trial->objective) ? 0 : trial->objective};
     trial->told_ns = turn->now_ns;
-    run_write(run, turn, &row, NULL, buffer_string(&text), run_token(TOKEN_TOLD, trial->number));
-    buffer_free(&text);
+    if (!run_write_text(run, turn, &row, NULL, &text, run_token(TOKEN_TOLD, trial->number)))
+        trial_free(run, trial); /* not durable: a resume runs it again */
 }
 
 static bool improves(const struct run *run, double objective) {
@@ -195,6 +196,8 @@ static void trial_finish(struct run *run, struct turn *turn, struct trial *trial
     struct fault fault = {0};
     if (study_tell(run->study, trial->number, objective, &fault) != TROUPE_OK) {
         run_fail(run, turn, fault.error, "trial %u: %s", trial->number, fault.text);
+        trial_free(run, trial);
+        run_continue(run, turn);
         return;
     }
     run->ok++;
@@ -252,6 +255,8 @@ void trial_fail(struct run *run, struct turn *turn, struct trial *trial, enum tr
     struct fault fault = {0};
     if (study_tell_failed(run->study, trial->number, &fault) != TROUPE_OK) {
         run_fail(run, turn, fault.error, "trial %u: %s", trial->number, fault.text);
+        trial_free(run, trial);
+        run_continue(run, turn);
         return;
     }
     write_told(run, turn, trial);
@@ -297,6 +302,8 @@ void trial_committed(struct run *run, struct turn *turn, struct trial *trial) {
                task_id_span((struct task_id){.run = 1, .trial = trial->number}), trial->number, trial->state);
     if (!record_trial(run, trial)) {
         run_fail(run, turn, TROUPE_NOMEM, "out of memory recording trial %u", trial->number);
+        trial_free(run, trial);
+        run_continue(run, turn);
         return;
     }
     struct run_event event = {.kind = RUN_EVENT_TRIAL,

@@ -26,9 +26,10 @@ static void live_under(struct run_world *world, uint64_t seed) {
         bool cut = life < CUTS_MAX;
         struct run_life how = {.resume = resume,
                                .seed = hash_bytes(&life, sizeof life, seed),
-                               .power_cut_after_events = cut ? 1 + random_below(&random, life == 0 ? 1500 : 500) : 0};
+                               .power_cut_after_events =
+                                   cut ? 1 + random_below(&random, life == 0 ? 1500 : 500) : 0};
         run_world_live(world, &how, &end);
-        if (end.error == TROUPE_CANCELLED) {
+        if (end.power_lost) {
             env_disk_power_cut(world->disk, hash_bytes(&life, sizeof life, seed + 1));
             cuts++;
         } else if (end.error != TROUPE_OK) {

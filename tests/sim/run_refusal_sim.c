@@ -1,9 +1,9 @@
 /* Every allocation, and every call to the disk, refused in turn on the path of a whole run, start to end, and of its
  * resume: no crash, no leak, an error that says what and where, and nothing acknowledged is lost.
  *
- *   run_refusal_sim [--seeds N] [--first S]      N: how far apart the refusals are (1: every one)
+ *   run_refusal_sim [--seeds N] [--first S]      N: how far apart the refusals of memory are (1: every one)
  *
- * The quick tier takes every 37th allocation; ./dev soak every one. */
+ * The quick tier takes every 151st allocation and every 38th call; ./dev soak every one. */
 #include "run_world.h"
 #include "sim_suite.h"
 
@@ -69,18 +69,18 @@ static bool live_with(struct run_world *world, enum refusal refusal, int64_t n, 
 }
 
 int main(int argc, char **argv) {
-    struct sim_suite suite = sim_suite_start("run_refusal_sim", 37, argc, argv);
+    struct sim_suite suite = sim_suite_start("run_refusal_sim", 151, argc, argv);
     static struct run_world world;
-    uint64_t events = 0, virtual_ns = 0;
+    uint64_t events = 0;
     char facts[300];
     size_t length = 0;
     for (unsigned in_resume = 0; in_resume < 2; in_resume++)
         for (enum refusal refusal = 0; refusal < REFUSALS; refusal++) {
-            int64_t step = refusal == REFUSE_MEMORY ? (int64_t)suite.seeds : (int64_t)(suite.seeds + 3) / 4, taken = 0;
+            int64_t step = refusal == REFUSE_MEMORY ? (int64_t)suite.seeds : (int64_t)(suite.seeds + 3) / 4,
+                    taken = 0;
             for (int64_t n = (int64_t)suite.first;; n += step) {
                 bool fired = live_with(&world, refusal, n, in_resume != 0);
                 events += world.events;
-                virtual_ns += world.virtual_ns;
                 if (world.violation[0] != '\0') {
                     printf("%s %s %lld refused: ", in_resume ? "resume," : "start,", refusal_names[refusal],
                            (long long)n);
@@ -90,8 +90,11 @@ int main(int argc, char **argv) {
                     break;
                 taken++;
             }
-            length += (size_t)snprintf(facts + length, sizeof facts - length, "%s%lld x %s%s", length ? ", " : "",
-                                       (long long)taken, refusal_names[refusal], in_resume ? " on resume" : "");
+            length +=
+                (size_t)snprintf(facts + length, sizeof facts - length, "%s%lld x %s%s", length ? ", " : "",
+                                 (long long)taken, refusal_names[refusal], in_resume ? " on resume" : "");
         }
-    return sim_suite_end(&suite, events, virtual_ns, facts);
+    printf("run_refusal_sim: one of %llu, %llu events: %s; nothing acknowledged lost, nothing leaked\n",
+           (unsigned long long)suite.seeds, (unsigned long long)events, facts);
+    return 0;
 }

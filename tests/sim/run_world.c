@@ -9,9 +9,12 @@
 #define MS 1000000u
 
 static const char definition[] =
-    "{\"name\":\"sim\",\"space\":{\"x\":{\"float\":[0,2],\"default\":0.5},\"k\":{\"int\":[1,4],\"default\":2}},"
-    "\"agents\":{\"worker\":{\"command\":[\"worker\"],\"instances\":2,\"capabilities\":[\"prepare\",\"train\"]}},"
-    "\"stages\":{\"prepare\":{\"uses\":[\"k\"],\"timeout\":\"2s\"},\"train\":{\"needs\":[\"prepare\"],\"timeout\":\"2s\","
+    "{\"name\":\"sim\",\"space\":{\"x\":{\"float\":[0,2],\"default\":0.5},\"k\":{\"int\":[1,4],\"default\":2}"
+    "},"
+    "\"agents\":{\"worker\":{\"command\":[\"worker\"],\"instances\":2,\"capabilities\":[\"prepare\","
+    "\"train\"]}},"
+    "\"stages\":{\"prepare\":{\"uses\":[\"k\"],\"timeout\":\"2s\"},\"train\":{\"needs\":[\"prepare\"],"
+    "\"timeout\":\"2s\","
     "\"retries\":5}},"
     "\"objective\":{\"stage\":\"train\",\"metric\":\"score\",\"goal\":\"maximise\"},"
     "\"budget\":{\"trials\":24,\"failures_max\":24},"
@@ -69,9 +72,14 @@ static bool write_artifact(struct run_world *world, const char *directory, int k
     return written;
 }
 
+/* False: it cannot be looked at, for which the worker's disk is to blame. */
 static bool read_artifact(struct run_world *world, const char *path, int k) {
     struct env_info info = {0};
-    return env_info(world->env, path, &info) == TROUPE_OK && info.exists && info.bytes == (uint64_t)k;
+    if (env_info(world->env, path, &info) != TROUPE_OK)
+        return false;
+    if (!info.exists || info.bytes != (uint64_t)k)
+        run_violation(world, "the artifact %s is not what prepare wrote (k %d)", path, k);
+    return true;
 }
 
 static void do_task(struct worker_state *state, const struct node *task) {
@@ -87,23 +95,20 @@ static void do_task(struct worker_state *state, const struct node *task) {
     if (random_unit(&world->random) < world->hang)
         return;
     const char *id = node_string(node_get(task, "id"));
+    char answer[200] = "\"artifact\":\"rows\"";
+    bool done;
     if (strcmp(stage, "prepare") == 0) {
-        bool written = write_artifact(world, node_string(node_get(task, "artifact_dir")), k);
-        snprintf(line, sizeof line,
-                 written ? "{\"type\":\"result\",\"id\":\"%s\",\"attempt\":%d,\"artifact\":\"rows\"}\n"
-                         : "{\"type\":\"error\",\"id\":\"%s\",\"attempt\":%d,\"message\":\"disk\",\"retryable\":true}\n",
-                 id, attempt);
+        done = write_artifact(world, node_string(node_get(task, "artifact_dir")), k);
     } else {
-        const char *path = node_string(node_get(node_get(inputs, "prepare"), "path"));
-        double x = node_real(node_get(variables, "x"));
-        if (!read_artifact(world, path, k))
-            run_violation(world, "the artifact %s is not what prepare wrote (k %d)", path, k);
-        snprintf(line, sizeof line,
-                 "{\"type\":\"result\",\"id\":\"%s\",\"attempt\":%d,\"metrics\":{\"score\":%.17g}}\n", id, attempt,
-                 score(x, k));
+        done = read_artifact(world, node_string(node_get(node_get(inputs, "prepare"), "path")), k);
+        snprintf(answer, sizeof answer, "\"metrics\":{\"score\":%.17g}",
+                 score(node_real(node_get(variables, "x")), k));
     }
-    env_sim_child_emit(state->child, random_below(&world->random, 30 * MS), random_below(&world->random, 20 * MS),
-                       line, strlen(line));
+    snprintf(line, sizeof line, "{\"type\":\"%s\",\"id\":\"%s\",\"attempt\":%d,%s}\n",
+             done ? "result" : "error", id, attempt,
+             done ? answer : "\"message\":\"disk\",\"retryable\":true");
+    env_sim_child_emit(state->child, random_below(&world->random, 30 * MS),
+                       random_below(&world->random, 20 * MS), line, strlen(line));
 }
 
 /* The model is not under test: its own parsing goes on when allocations are failed, by dying like a worker that
@@ -119,7 +124,8 @@ static void do_line(struct worker_state *state, const char *line, size_t length)
     if (strcmp(type, "start") == 0) {
         static const char hello[] =
             "{\"type\":\"hello\",\"protocol\":1,\"capabilities\":[\"prepare\",\"train\"]}\n";
-        env_sim_child_emit(state->child, random_below(&state->world->random, 10 * MS), MS, hello, strlen(hello));
+        env_sim_child_emit(state->child, random_below(&state->world->random, 10 * MS), MS, hello,
+                           strlen(hello));
     } else if (strcmp(type, "task") == 0) {
         do_task(state, root);
     }
@@ -174,8 +180,10 @@ void run_world_live(struct run_world *world, const struct run_life *life, struct
     *ret_end = (struct run_life_end){.state = RUN_RUNNING};
     world->lives++;
     ret_end->error = env_sim_create(&world->account, &options, &world->env);
-    if (ret_end->error != TROUPE_OK)
+    if (ret_end->error != TROUPE_OK) {
+        fault_set(&ret_end->fault, ret_end->error, "env", "no simulation");
         return;
+    }
     struct env_child_model model = {
         .context = world, .spawn = worker_spawn, .input = worker_input, .release = worker_release};
     env_sim_set_child_model(world->env, &model);
@@ -187,10 +195,10 @@ void run_world_live(struct run_world *world, const struct run_life *life, struct
                                       .trace = world->seed % 4 == 0,
                                       .observer = {.fn = observe, .context = world}};
     ret_end->error = life->resume
-                         ? run_load_pipeline(world->env, &world->account, RUN_WORLD_RUNS, RUN_WORLD_ID, &pipeline,
-                                             &ret_end->fault)
-                         : pipeline_parse(world->env, &world->account, definition, strlen(definition), "sim.json",
-                                          "/sim", NULL, 0, &pipeline, &ret_end->fault);
+                         ? run_load_pipeline(world->env, &world->account, RUN_WORLD_RUNS, RUN_WORLD_ID, NULL,
+                                             0, &pipeline, &ret_end->fault)
+                         : pipeline_parse(world->env, &world->account, definition, strlen(definition),
+                                          "sim.json", "/sim", NULL, 0, &pipeline, &ret_end->fault);
     if (ret_end->error == TROUPE_OK)
         ret_end->error = pipeline_resolve(world->env, pipeline, NULL, &ret_end->fault);
     if (ret_end->error == TROUPE_OK) {
@@ -200,6 +208,8 @@ void run_world_live(struct run_world *world, const struct run_life *life, struct
         run_outcome_free(&outcome);
     }
     pipeline_free(pipeline);
+    ret_end->power_lost =
+        life->power_cut_after_events != 0 && env_sim_events(world->env) >= life->power_cut_after_events;
     world->events += env_sim_events(world->env);
     world->virtual_ns += env_now(world->env);
     uint64_t signature = env_sim_signature(world->env);
@@ -257,11 +267,16 @@ static struct env *quiet_env(struct run_world *world) {
 
 bool run_world_exists(struct run_world *world) {
     struct env *env = quiet_env(world);
-    struct env_info definition_info = {0}, store_info = {0};
-    bool there = env_info(env, RUN_WORLD_RUNS "/" RUN_WORLD_ID "/pipeline.json", &definition_info) == TROUPE_OK &&
-                 env_info(env, RUN_WORLD_RUNS "/" RUN_WORLD_ID "/store.db", &store_info) == TROUPE_OK;
+    struct document *document = NULL;
+    struct fault fault = {0};
+    int64_t created;
+    enum troupe_error error = run_read_definition(env, &world->account, RUN_WORLD_RUNS "/" RUN_WORLD_ID,
+                                                  &document, &created, &fault);
+    if (error != TROUPE_OK && error != TROUPE_NOT_FOUND)
+        run_violation(world, "neither a run nor none: %.100s: %.300s", fault.where, fault.text);
+    document_free(document);
     env_destroy(env);
-    return there && definition_info.exists && store_info.exists;
+    return error == TROUPE_OK;
 }
 
 void run_world_check(struct run_world *world, bool complete) {

@@ -36,6 +36,7 @@ struct run_life {
     uint64_t seed;                   /* of the simulation; the workers follow the world's */
 };
 struct run_life_end {
+    bool power_lost; /* whatever the error says: the call at hand fails with IO */
     enum troupe_error error;
     enum run_state state;
     struct fault fault;
@@ -47,7 +48,7 @@ void run_world_live(struct run_world *world, const struct run_life *life, struct
 /* With the power back: the database is whole, holds what was acknowledged, and nothing twice. `complete`: and all
  * trials. */
 void run_world_check(struct run_world *world, bool complete);
-/* Has the run got a definition and a store, so that a resume is the way on? */
+/* Is there a run to resume? Otherwise it is begun anew. */
 bool run_world_exists(struct run_world *world);
 void run_world_end(struct run_world *world); /* checks that the account reads zero */
 void run_violation(struct run_world *world, const char *format, ...) PRINTF_LIKE(2, 3);

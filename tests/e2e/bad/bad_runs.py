@@ -55,9 +55,18 @@ def newer_schema(run):
 
 def write_definition(text):
     def spoil(run):
-        with open(os.path.join(run, "pipeline.json"), "w", encoding="utf-8") as file:
-            file.write(text)
+        database = sqlite3.connect(os.path.join(run, "store.db"))
+        database.execute("UPDATE record SET text = ? WHERE kind = 0", (text,))
+        database.commit()
+        database.close()
     return spoil
+
+
+def remove_definition(run):
+    database = sqlite3.connect(os.path.join(run, "store.db"))
+    database.execute("DELETE FROM record WHERE kind = 0")
+    database.commit()
+    database.close()
 
 
 def remove(name):
@@ -189,10 +198,10 @@ CASES = [
     *on_spoiled("pages overwritten", "CORRUPT", ["store.db", "damaged"], overwrite_pages),
     *on_spoiled("empty store", "NOT_FOUND", ["store.db", "nothing was ever committed"], write_store(b"")),
     *on_spoiled("newer schema", "NEWER", ["store.db", "version 99", "newer program"], newer_schema),
-    *on_spoiled("no store", "NOT_FOUND", ["store.db"], remove("store.db")),
-    *on_spoiled("no definition", "NOT_FOUND", ["no run 'r'"], remove("pipeline.json")),
-    *on_spoiled("definition cut short", "CORRUPT", ["pipeline.json:1:", "damaged"], write_definition('{"pipe')),
-    *on_spoiled("definition without a pipeline", "CORRUPT", ["pipeline.json"], write_definition("{}")),
+    *on_spoiled("no store", "NOT_FOUND", ["no run 'r'"], remove("store.db")),
+    *on_spoiled("no definition", "NOT_FOUND", ["nothing was ever committed"], remove_definition),
+    *on_spoiled("definition cut short", "CORRUPT", ["runs/r:1:", "damaged"], write_definition('{"pipe')),
+    *on_spoiled("definition without a pipeline", "CORRUPT", ["runs/r", "lacks"], write_definition("{}")),
     Case("disk full at the start", "DISK_FULL", ["no space left"], pipeline=GOOD, before=Disk(0).mount),
     Case("disk full on the way", "DISK_FULL", ["store.db: no space left", "what was committed before is safe", "--resume r"], pipeline=LONG,
          before=Disk(400 << 10).mount, after=nothing_lost),
