@@ -221,7 +221,7 @@ static void from_agents(struct analyzer *analyzer, struct candidates *candidates
                 "%.1f %% of the time.",
                 analysis->parallel_mean, agents, analysis->agents[least].name,
                 (double)analysis->agents[least].executing_ns / (double)candidates->active_ns * 100);
-            if (!twins_idle(analysis) && analysis->parallel_mean < agents * 1.05)
+            if (analysis->idle_twin_ns < analysis->waiting_ns / 2 && analysis->parallel_mean < agents * 1.05)
                 add(one, " More trials in flight would keep more of them busy, those with stages in common "
                          "first.");
         }
