@@ -264,16 +264,30 @@ static enum troupe_error reader_open(struct store_database *database, struct fau
     return error;
 }
 
+/* "file:/runs/a%3fb/store.db?immutable=1": SQLite then neither locks nor makes a shared-memory file. */
+static const char *still_name(const char *path, char *out, size_t size) {
+    size_t used = (size_t)snprintf(out, size, "file:");
+    for (; *path != '\0' && used + 20 < size; path++)
+        used += (size_t)snprintf(out + used, size - used, strchr("%?#", *path) != NULL ? "%%%02x" : "%c",
+                                 (unsigned char)*path);
+    snprintf(out + used, size - used, "?immutable=1");
+    return out;
+}
+
 static enum troupe_error connection_open(struct store_database *database, struct fault *fault) {
     static const int flags[] = {
         [STORE_ACCESS_CREATE] = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
         [STORE_ACCESS_WRITE] = SQLITE_OPEN_READWRITE,
         [STORE_ACCESS_READ] = SQLITE_OPEN_READONLY,
+        [STORE_ACCESS_STILL] = SQLITE_OPEN_READONLY | SQLITE_OPEN_URI,
         [STORE_ACCESS_MEMORY] = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
     };
-    bool memory = database->access == STORE_ACCESS_MEMORY;
-    int status = sqlite3_open_v2(memory ? ":memory:" : database->path, &database->sqlite,
-                                 flags[database->access] | SQLITE_OPEN_NOMUTEX,
+    char still[3 * 1024 + 64];
+    const char *name = database->access == STORE_ACCESS_MEMORY ? ":memory:"
+                       : database->access == STORE_ACCESS_STILL
+                           ? still_name(database->path, still, sizeof still)
+                           : database->path;
+    int status = sqlite3_open_v2(name, &database->sqlite, flags[database->access] | SQLITE_OPEN_NOMUTEX,
                                  database->vfs != NULL ? store_vfs_name(database->vfs) : NULL);
     if (status != SQLITE_OK)
         return database_fault(database, status, "opening it", fault);
@@ -287,8 +301,8 @@ static enum troupe_error connection_open(struct store_database *database, struct
                          "opening it", fault);
     if (error != TROUPE_OK)
         return error;
-    return database->access == STORE_ACCESS_READ ? reader_open(database, fault)
-                                                 : writer_open(database, fault);
+    bool reads = database->access == STORE_ACCESS_READ || database->access == STORE_ACCESS_STILL;
+    return reads ? reader_open(database, fault) : writer_open(database, fault);
 }
 
 static void connection_close(struct store_database *database) {
@@ -307,7 +321,7 @@ enum troupe_error store_database_open(struct env *env, struct account *account, 
     enum troupe_error error = store_library_start(fault);
     if (error != TROUPE_OK)
         return error;
-    if (access == STORE_ACCESS_WRITE || access == STORE_ACCESS_READ) {
+    if (access == STORE_ACCESS_WRITE || access == STORE_ACCESS_READ || access == STORE_ACCESS_STILL) {
         struct env_info info = {0};
         error = env_info(env, path, &info);
         if (error != TROUPE_OK)

@@ -17,6 +17,7 @@ enum store_access {
     STORE_ACCESS_CREATE, /* write; made when absent */
     STORE_ACCESS_WRITE,
     STORE_ACCESS_READ,
+    STORE_ACCESS_STILL,  /* read a file that nobody writes: no lock, no file beside it, no right to write */
     STORE_ACCESS_MEMORY, /* write, in memory only */
 };
 /* CREATE and WRITE run recovery and quick_check. NOT_FOUND: no file, or one whose creation never committed.

@@ -15,6 +15,29 @@ struct store_reader {
     struct store_database *database;
 };
 
+bool store_in_use(struct env *env, const char *directory) {
+    char path[PATH_BYTES_MAX + 16];
+    struct env_info info = {0};
+    struct env_file *file = NULL;
+    snprintf(path, sizeof path, "%s/lock", directory);
+    if (env_info(env, path, &info) != TROUPE_OK || !info.exists ||
+        env_file_open(env, path, ENV_FILE_READ, &file, NULL) != TROUPE_OK)
+        return false;
+    bool held = env_file_lock(file, NULL) == TROUPE_LOCKED;
+    env_file_close(file);
+    return held;
+}
+
+/* A run that ended has no log beside it, and then nobody writes until a resume, whose rows go to a log first. The
+ * file is then read as it lies, which needs no right to write and leaves nothing beside it. */
+static bool lies_still(struct env *env, const char *directory, const char *path) {
+    char log[PATH_BYTES_MAX + 24];
+    struct env_info info = {0};
+    snprintf(log, sizeof log, "%s-wal", path);
+    return !env_is_sim(env) && env_info(env, log, &info) == TROUPE_OK && (!info.exists || info.bytes == 0) &&
+           !store_in_use(env, directory);
+}
+
 enum troupe_error store_reader_open(struct env *env, struct account *account, const char *directory,
                                     struct store_reader **ret_reader, struct fault *fault) {
     char absolute[PATH_BYTES_MAX], path[PATH_BYTES_MAX + 16];
@@ -26,7 +49,9 @@ enum troupe_error store_reader_open(struct env *env, struct account *account, co
     if (reader == NULL)
         return fault_set(fault, TROUPE_NOMEM, path, "%s", error_text(TROUPE_NOMEM));
     reader->account = account;
-    error = store_database_open(env, account, path, STORE_ACCESS_READ, &reader->database, fault);
+    error = store_database_open(env, account, path,
+                                lies_still(env, absolute, path) ? STORE_ACCESS_STILL : STORE_ACCESS_READ,
+                                &reader->database, fault);
     if (error != TROUPE_OK) {
         memory_free(account, reader);
         return error;
@@ -40,19 +65,6 @@ void store_reader_close(struct store_reader *reader) {
         return;
     store_database_close(reader->database, false);
     memory_free(reader->account, reader);
-}
-
-bool store_in_use(struct env *env, const char *directory) {
-    char path[PATH_BYTES_MAX + 16];
-    struct env_info info = {0};
-    struct env_file *file = NULL;
-    snprintf(path, sizeof path, "%s/lock", directory);
-    if (env_info(env, path, &info) != TROUPE_OK || !info.exists ||
-        env_file_open(env, path, ENV_FILE_READ, &file, NULL) != TROUPE_OK)
-        return false;
-    bool held = env_file_lock(file, NULL) == TROUPE_LOCKED;
-    env_file_close(file);
-    return held;
 }
 
 enum troupe_error store_read(struct store_reader *reader, enum store_row_kind kind, store_row_fn fn,
