@@ -13,19 +13,22 @@ ROOT, BUILD = os.environ["TROUPE_SOURCE_ROOT"], os.environ["TROUPE_BUILD_ROOT"]
 TROUPE = os.path.join(BUILD, "troupe")
 NAME = "</script><img src=x onerror=alert(1)>"
 WORKER = r'''
-import os, sys, time
+import hashlib, os, sys
 sys.path.insert(0, os.environ["SDK"])
 import troupe_worker as worker
 
+def work(rounds):
+    hashlib.pbkdf2_hmac("sha256", b"pass", b"salt", rounds)
+
 @worker.capability("prepare")
 def prepare(task):
-    time.sleep(0.2)
+    work(300000)
     return {"rows": 7}
 
 @worker.capability("train")
 def train(task):
     x = task.variables["x"]
-    time.sleep(0.005 + x / 100)
+    work(5000 + int(x * 10000))
     if x > 1.8 and task.attempt == 1:
         raise worker.Retry("</script><b>this one fails at first</b>")
     if x > 1.95:
