@@ -175,6 +175,10 @@ enum troupe_error env_info(struct env *env, const char *path, struct env_info *r
     return env->operations->info(env, path, ret_info);
 }
 
+enum troupe_error env_make_directory(struct env *env, const char *path, struct fault *fault) {
+    return env->operations->make_directory(env, path, fault);
+}
+
 enum troupe_error env_rename(struct env *env, const char *from, const char *to, struct fault *fault) {
     return env->operations->rename(env, from, to, fault);
 }

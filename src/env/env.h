@@ -147,6 +147,8 @@ struct env_info {
 MUST_CHECK enum troupe_error env_info(struct env *env, const char *path,
                                       struct env_info *ret_info); /* absent: OK, exists false */
 MUST_CHECK enum troupe_error env_make_directories(struct env *env, const char *path, struct fault *fault);
+/* One directory whose parent is there, not made durable: for scratch. */
+MUST_CHECK enum troupe_error env_make_directory(struct env *env, const char *path, struct fault *fault);
 MUST_CHECK enum troupe_error env_rename(struct env *env, const char *from, const char *to,
                                         struct fault *fault);
 MUST_CHECK enum troupe_error env_sync_directory(struct env *env, const char *path);

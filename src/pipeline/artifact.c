@@ -43,8 +43,7 @@ static enum troupe_error hash_file(struct artifact_job *job, uint64_t ret_hash[2
     return error;
 }
 
-static void artifact_work(void *arg) {
-    struct artifact_job *job = arg;
+static void take(struct artifact_job *job) {
     uint64_t hash[2], bytes = 0;
     job->error = hash_file(job, hash, &bytes);
     if (job->error != TROUPE_OK)
@@ -57,6 +56,15 @@ static void artifact_work(void *arg) {
     job->error = env_rename(job->env, job->from, to, &job->fault);
     if (job->error == TROUPE_OK)
         job->error = env_sync_directory(job->env, job->directory);
+}
+
+static void artifact_work(void *arg) {
+    struct artifact_job *job = arg;
+    take(job);
+    /* the attempt's directory has served; what else stands in it is not asked for */
+    char *slash = strrchr(job->from, '/');
+    *slash = '\0';
+    IGNORE(env_remove_tree(job->env, job->from), "the next start clears what stays");
 }
 
 void artifact_job_free(struct artifact_job *job) {
@@ -74,7 +82,7 @@ enum troupe_error artifact_start(struct run *run, struct turn *turn, struct tria
     if (job == NULL)
         return TROUPE_NOMEM;
     char directory[1200];
-    stage_directory(run, trial, stage, directory, sizeof directory);
+    work_path(run, trial, stage, directory, sizeof directory);
     *job = (struct artifact_job){.env = run->env,
                                  .account = run->account,
                                  .trial = trial->number,

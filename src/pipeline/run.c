@@ -65,20 +65,6 @@ static enum troupe_error make_directories(struct run *run, struct fault *fault) 
     return error;
 }
 
-/* One directory for each trial in flight and stage: made once, so that no turn waits for the disk. */
-static enum troupe_error make_work(struct run *run, struct fault *fault) {
-    char path[1300];
-    enum troupe_error error = env_remove_tree(run->env, run->work);
-    if (error != TROUPE_OK)
-        return fault_set(fault, error, run->work, "cannot clear the work of an earlier process");
-    for (unsigned slot = 0; slot < run->parallel + 2 && error == TROUPE_OK; slot++)
-        for (unsigned i = 0; i < run->pipeline->stage_count && error == TROUPE_OK; i++) {
-            snprintf(path, sizeof path, "%s/%u.%s", run->work, slot, run->pipeline->stages[i].name);
-            error = env_make_directories(run->env, path, fault);
-        }
-    return error;
-}
-
 static enum troupe_error open_store(struct run *run, struct fault *fault) {
     struct store_options options = {.create = !run->options.resume,
                                     .memory = run->options.no_store,
@@ -189,7 +175,7 @@ static enum troupe_error start_parts(struct run *run, struct run_agents *agents,
     if (error == TROUPE_OK)
         error = open_store(run, fault);
     if (error == TROUPE_OK)
-        error = make_work(run, fault);
+        error = run_work_clear(run, fault);
     if (error == TROUPE_OK && run->options.resume)
         error = run_resume(run, fault);
     if (error == TROUPE_OK)

@@ -405,9 +405,23 @@ static void on_timer(struct run *run, struct turn *turn, uint64_t token) {
     }
 }
 
+static void on_work(struct run *run, struct turn *turn, struct work_job *job) {
+    struct trial *trial = job->makes ? trial_find(run, job->trial) : NULL;
+    if (trial != NULL && !trial->ended && trial->stages[job->stage].state == STAGE_PREPARING &&
+        trial->stages[job->stage].attempt == job->attempt)
+        stage_prepared(run, turn, trial, job->stage, job);
+    else if (job->makes && job->error == TROUPE_OK)
+        work_remove(run, turn, job->path); /* its trial ended meanwhile */
+    work_job_free(job);
+}
+
 static void on_job(struct run *run, struct turn *turn, const struct message_job *done) {
     if (run_token_kind(done->token) == TOKEN_TRACE) {
         run_trace_drained(run, turn);
+        return;
+    }
+    if (run_token_kind(done->token) == TOKEN_WORK) {
+        on_work(run, turn, done->arg);
         return;
     }
     struct artifact_job *job = done->arg;

@@ -46,6 +46,7 @@ void stage_result_drop(struct stage_result *result);
 enum trial_stage_state {
     STAGE_BLOCKED,
     STAGE_SHARED /* another trial computes it */,
+    STAGE_PREPARING /* its directory is made */,
     STAGE_SUBMITTED,
     STAGE_STORING,
     STAGE_DONE
@@ -204,7 +205,8 @@ enum run_token {
     TOKEN_TIMER_AGENTS,
     TOKEN_AGENT_DOWN,
     TOKEN_TIMER_TRACE,
-    TOKEN_TRACE
+    TOKEN_TRACE,
+    TOKEN_WORK
 };
 uint64_t run_token(enum run_token kind, unsigned value);
 enum run_token run_token_kind(uint64_t token);
@@ -225,15 +227,36 @@ void trial_fail(struct run *run, struct turn *turn, struct trial *trial, enum tr
 void trial_committed(struct run *run, struct turn *turn, struct trial *trial); /* its TOLD row is durable */
 void trial_free(struct run *run, struct trial *trial);
 
+struct work_job;
 /* run_stage.c */
 void stage_begin(struct run *run, struct turn *turn, struct trial *trial, unsigned stage);
+/* Its directory is there, or why not. */
+void stage_prepared(struct run *run, struct turn *turn, struct trial *trial, unsigned stage,
+                    const struct work_job *job);
 void stage_task_ended(struct run *run, struct turn *turn, struct task *task);
 void stage_stored(struct run *run, struct turn *turn, struct trial *trial, unsigned stage,
                   struct stage_result *result);
 void stage_release(struct run *run, struct turn *turn,
                    struct trial_stage *stage); /* a trial that ends lets go */
-void stage_directory(const struct run *run, const struct trial *trial, unsigned stage, char *out,
-                     size_t size);
+
+/* run_work.c: the directory of an attempt */
+struct work_job {
+    struct env *env;
+    struct account *account;
+    char path[1400];
+    unsigned trial, stage;
+    uint16_t attempt;
+    bool makes; /* otherwise it removed, and nobody waits */
+    enum troupe_error error;
+    struct fault fault;
+};
+MUST_CHECK enum troupe_error run_work_clear(struct run *run, struct fault *fault); /* at the start */
+void work_path(const struct run *run, const struct trial *trial, unsigned stage, char *out, size_t size);
+/* JOB_DONE carries a struct work_job under TOKEN_WORK. */
+MUST_CHECK enum troupe_error work_make(struct run *run, struct turn *turn, const struct trial *trial,
+                                       unsigned stage);
+void work_remove(struct run *run, struct turn *turn, const char *path);
+void work_job_free(struct work_job *job);
 
 /* stage_reuse.c */
 MUST_CHECK enum troupe_error reuse_init(struct reuse *reuse, struct account *account,

@@ -14,11 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 
-void stage_directory(const struct run *run, const struct trial *trial, unsigned stage, char *out,
-                     size_t size) {
-    snprintf(out, size, "%s/%u.%s", run->work, trial->slot, run->pipeline->stages[stage].name);
-}
-
 static void write_inputs(struct run *run, struct trial *trial, unsigned stage, struct json *json) {
     char path[1200];
     json_key(json, "inputs");
@@ -66,7 +61,7 @@ static struct task *stage_task(struct run *run, struct turn *turn, struct trial 
     buffer_init(&body, run->account, 1 << 20);
     struct task *task = NULL;
     if (write_body(run, trial, stage, &body) == TROUPE_OK) {
-        stage_directory(run, trial, stage, directory, sizeof directory);
+        work_path(run, trial, stage, directory, sizeof directory);
         /* the braces are the worker link's; the directory's name lives behind the body in the same block */
         size_t length = body.length - 2;
         buffer_append(&body, directory, strlen(directory) + 1);
@@ -103,33 +98,63 @@ static unsigned next_attempt(struct run *run, const struct trial *trial, unsigne
     return (unsigned)last + 1;
 }
 
+static void submit_failed(struct run *run, struct turn *turn, struct trial *trial, unsigned stage,
+                          const char *why) {
+    char text[600];
+    snprintf(text, sizeof text, "stage '%s' could not be submitted: %.500s",
+             run->pipeline->stages[stage].name, why);
+    trial_fail(run, turn, trial, TRIAL_FAILED, text);
+}
+
 static void stage_submit(struct run *run, struct turn *turn, struct trial *trial, unsigned stage) {
     struct trial_stage *at = &trial->stages[stage];
     uint64_t key = (uint64_t)trial->number << 8 | stage;
     at->attempt = (uint16_t)next_attempt(run, trial, stage);
-    struct task *task = NULL;
-    if (map_put_u64(run->attempts, key, (void *)(uintptr_t)at->attempt) == TROUPE_OK)
-        task = stage_task(run, turn, trial, stage);
+    enum troupe_error error = map_put_u64(run->attempts, key, (void *)(uintptr_t)at->attempt);
+    at->state = STAGE_PREPARING;
+    if (error == TROUPE_OK)
+        error = work_make(run, turn, trial, stage);
+    if (error != TROUPE_OK)
+        submit_failed(run, turn, trial, stage, error_text(error));
+}
+
+static enum troupe_error stage_send(struct run *run, struct turn *turn, struct trial *trial, unsigned stage) {
+    struct task *task = stage_task(run, turn, trial, stage);
     struct message *message =
         task != NULL ? message_new(run->runtime, MESSAGE_COORDINATE, sizeof(struct message_coordinate))
                      : NULL;
-    enum troupe_error error = TROUPE_NOMEM;
-    if (message != NULL) {
-        *MESSAGE_PAYLOAD(message, struct message_coordinate) =
-            (struct message_coordinate){.tasks = task, .count = 1};
-        task = NULL; /* the message's now */
-        error = actor_send(run->runtime, turn, run->coordinator, &message);
-        message_free(&message);
+    if (message == NULL) {
+        task_free(task);
+        return TROUPE_NOMEM;
     }
-    task_free(task);
+    *MESSAGE_PAYLOAD(message, struct message_coordinate) =
+        (struct message_coordinate){.tasks = task, .count = 1}; /* the message's now */
+    enum troupe_error error = actor_send(run->runtime, turn, run->coordinator, &message);
+    message_free(&message);
+    return error;
+}
+
+void stage_prepared(struct run *run, struct turn *turn, struct trial *trial, unsigned stage,
+                    const struct work_job *job) {
+    enum troupe_error error = job->error;
     if (error != TROUPE_OK) {
-        char text[200];
-        snprintf(text, sizeof text, "stage '%s' could not be submitted: %s",
-                 run->pipeline->stages[stage].name, error_text(error));
-        trial_fail(run, turn, trial, TRIAL_FAILED, text);
+        submit_failed(run, turn, trial, stage, job->fault.text);
+        if (error == TROUPE_DISK_FULL)
+            run_fail(run, turn, error, "%s: %s", job->fault.where, job->fault.text);
         return;
     }
-    at->state = STAGE_SUBMITTED;
+    if (run->stopping && !trial->testing) {
+        work_remove(run, turn, job->path);
+        trial_fail(run, turn, trial, TRIAL_CANCELLED, "the run was stopped");
+        return;
+    }
+    error = stage_send(run, turn, trial, stage);
+    if (error == TROUPE_OK) {
+        trial->stages[stage].state = STAGE_SUBMITTED;
+        return;
+    }
+    work_remove(run, turn, job->path);
+    submit_failed(run, turn, trial, stage, error_text(error));
 }
 
 static void stage_take(struct run *run, struct turn *turn, struct trial_stage *at,
@@ -360,12 +385,17 @@ static void stage_failed(struct run *run, struct turn *turn, struct trial *trial
 
 void stage_task_ended(struct run *run, struct turn *turn, struct task *task) {
     account_task(run, task);
+    bool keeps = task->state == TASK_OK && task->result != NULL && task->result->artifact[0] != '\0';
     struct trial *trial = trial_find(run, task->id.trial);
     unsigned stage = task->id.stage;
     if (trial == NULL || stage >= run->pipeline->stage_count ||
         trial->stages[stage].state != STAGE_SUBMITTED || trial->stages[stage].attempt != task->id.attempt ||
-        trial->ended)
+        trial->ended) {
+        work_remove(run, turn, task->artifact_directory);
         return; /* of a trial that ended meanwhile */
+    }
+    if (!keeps)
+        work_remove(run, turn, task->artifact_directory);
     struct stage_times *times = &trial->stages[stage].times;
     trial->stages[stage].agent = task->agent;
     times->assigned = task->assigned_ns;
