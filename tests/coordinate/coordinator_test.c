@@ -347,6 +347,21 @@ static void agents_that_lie(void **state) {
     }
 }
 
+/* A child's lines are read between turns, so the end that follows has no sender. It was dropped once. */
+static void ends_without_a_sender(void **state) {
+    (void)state;
+    struct world world;
+    world_open(&world, 44);
+    world_agent(&world, SCRIPT_BETWEEN_TURNS, 10 * MS, 0);
+    world_action(&world, 0, submit_gpu_tasks, 6);
+    world_run(&world);
+    assert_int_equal(world.run_error, TROUPE_OK);
+    world_close(&world);
+    assert_int_equal(world_count(&world, TASK_OK), 18);
+    assert_int_equal(world.statistics.stale_ends, 0);
+    assert_int_equal(world.statistics.resources_free.amount[0], 1);
+}
+
 static void an_answer_of_another_epoch(void **state) {
     (void)state;
     struct world world;
@@ -479,6 +494,7 @@ int main(void) {
         cmocka_unit_test(the_last_agent_dies),
         cmocka_unit_test(all_agents_give_up),
         cmocka_unit_test(agents_that_lie),
+        cmocka_unit_test(ends_without_a_sender),
         cmocka_unit_test(an_answer_of_another_epoch),
         cmocka_unit_test(deadlines_pass_while_waiting),
         cmocka_unit_test(a_task_that_is_never_ended),

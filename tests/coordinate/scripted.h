@@ -37,9 +37,10 @@ enum script_mode {
     SCRIPT_DIE_HOLDING, /* accepts, ends after `service_ns` */
     SCRIPT_WRONG_EPOCH, /* accepts under another epoch */
     SCRIPT_END_TWICE,
-    SCRIPT_WRONG_ID,  /* ends a task nobody has, then the right one */
-    SCRIPT_NO_RESULT, /* TASK_ENDED without a result */
-    SCRIPT_FORGET,    /* accepts, never ends */
+    SCRIPT_WRONG_ID,      /* ends a task nobody has, then the right one */
+    SCRIPT_NO_RESULT,     /* TASK_ENDED without a result */
+    SCRIPT_FORGET,        /* accepts, never ends */
+    SCRIPT_BETWEEN_TURNS, /* ends as a callback of a child does: without a sender */
 };
 
 struct world;
@@ -116,7 +117,8 @@ static void script_finish(struct scripted *agent, struct turn *turn, struct task
     assert_non_null(message);
     struct message_task_ended *ended = MESSAGE_PAYLOAD(message, struct message_task_ended);
     ended->task = task;
-    if (actor_send(agent->world->runtime, turn, agent->coordinator, &message))
+    if (actor_send(agent->world->runtime, agent->mode == SCRIPT_BETWEEN_TURNS ? NULL : turn,
+                   agent->coordinator, &message))
         message_free(&message);
 }
 
