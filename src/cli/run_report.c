@@ -77,6 +77,10 @@ static bool fill_trials(struct filling *filling) {
     return true;
 }
 
+static double real_of(const struct node *node) {
+    return is_number(node) ? node_real(node) : 0;
+}
+
 static void fill_scores(struct filling *filling) {
     const struct run_record *record = filling->record;
     struct report_run *report = filling->report;
@@ -115,8 +119,8 @@ static bool fill_stages(struct filling *filling) {
         const char *kind = text_of(node_get(share, "kind")), *name = text_of(node_get(share, "name"));
         made[i] = (struct report_share){.name = name != NULL ? name : "",
                                         .stage = kind != NULL && strcmp(kind, "stage") == 0,
-                                        .ms = node_real(node_get(share, "ms")),
-                                        .percent = node_real(node_get(share, "percent"))};
+                                        .ms = real_of(node_get(share, "ms")),
+                                        .percent = real_of(node_get(share, "percent"))};
     }
     filling->report->stages = names;
     filling->report->stage_count = pipeline->stage_count;

@@ -9,13 +9,23 @@ static bool is_number(const struct node *node) {
     return node_kind(node) == DOCUMENT_INT || node_kind(node) == DOCUMENT_REAL;
 }
 
+/* A response may come from a store that was written by somebody else: what is no number counts as 0. */
+static double real_of(const struct node *node) {
+    return is_number(node) ? node_real(node) : 0;
+}
+
+static long long int_of(const struct node *node) {
+    return node_kind(node) == DOCUMENT_INT ? (long long)node_int(node) : 0;
+}
+
 static const char *text_of(const struct node *node) {
     return node_kind(node) == DOCUMENT_STRING ? node_string(node) : "";
 }
 
 static void write_configuration(const struct node *map, struct buffer *out) {
     for (size_t i = 0; i < node_count(map); i++)
-        buffer_format(out, "%s%s=%s", i > 0 ? " " : "", node_key_at(map, i), node_text(node_at(map, i)));
+        buffer_format(out, "%s%s=%s", i > 0 ? " " : "", node_key_at(map, i),
+                      node_text(node_at(map, i)) != NULL ? node_text(node_at(map, i)) : "?");
 }
 
 static void write_scores(const struct node *response, struct buffer *out) {
@@ -25,32 +35,31 @@ static void write_scores(const struct node *response, struct buffer *out) {
     if (node_kind(best) != DOCUMENT_MAP) {
         buffer_text(out, "no trial reported the objective\n");
     } else {
-        buffer_format(out, "best       %s %.6g", metric, node_real(node_get(response, "objective")));
+        buffer_format(out, "best       %s %.6g", metric, real_of(node_get(response, "objective")));
         if (is_number(test))
-            buffer_format(out, ", held-out test %.6g", node_real(test));
-        buffer_format(out, "  (trial %lld)\n           ",
-                      (long long)node_int(node_get(response, "best_trial")));
+            buffer_format(out, ", held-out test %.6g", real_of(test));
+        buffer_format(out, "  (trial %lld)\n           ", int_of(node_get(response, "best_trial")));
         write_configuration(best, out);
         buffer_text(out, "\n");
     }
     if (node_kind(baseline) == DOCUMENT_MAP) {
-        buffer_format(out, "baseline   %s %.6g", metric, node_real(node_get(baseline, "objective")));
+        buffer_format(out, "baseline   %s %.6g", metric, real_of(node_get(baseline, "objective")));
         if (is_number(node_get(baseline, "test")))
-            buffer_format(out, ", held-out test %.6g", node_real(node_get(baseline, "test")));
+            buffer_format(out, ", held-out test %.6g", real_of(node_get(baseline, "test")));
         buffer_text(out, "  (trial 0: every variable at its default)\n");
     }
-    buffer_format(out, "trials     %lld", (long long)node_int(node_get(response, "trials")));
-    if (is_number(node_get(counts, "failed")) && node_int(node_get(counts, "failed")) > 0)
-        buffer_format(out, ", %lld failed", (long long)node_int(node_get(counts, "failed")));
-    if (is_number(node_get(counts, "reused_stages")) && node_int(node_get(counts, "reused_stages")) > 0)
-        buffer_format(out, ", %lld stages reused", (long long)node_int(node_get(counts, "reused_stages")));
-    if (is_number(node_get(counts, "restarts")) && node_int(node_get(counts, "restarts")) > 0)
-        buffer_format(out, ", %lld restarts of workers", (long long)node_int(node_get(counts, "restarts")));
+    buffer_format(out, "trials     %lld", int_of(node_get(response, "trials")));
+    if (int_of(node_get(counts, "failed")) > 0)
+        buffer_format(out, ", %lld failed", int_of(node_get(counts, "failed")));
+    if (int_of(node_get(counts, "reused_stages")) > 0)
+        buffer_format(out, ", %lld stages reused", int_of(node_get(counts, "reused_stages")));
+    if (int_of(node_get(counts, "restarts")) > 0)
+        buffer_format(out, ", %lld restarts of workers", int_of(node_get(counts, "restarts")));
     buffer_text(out, "\n");
 }
 
 static char *milliseconds(const struct node *node, char out[32]) {
-    return text_format_duration(out, is_number(node) ? (int64_t)llround(node_real(node) * 1e6) : 0);
+    return text_format_duration(out, is_number(node) ? (int64_t)llround(real_of(node) * 1e6) : 0);
 }
 
 static void write_time(const struct node *time, struct buffer *out) {
@@ -59,7 +68,7 @@ static void write_time(const struct node *time, struct buffer *out) {
     char one[32], two[32], three[32];
     if (node_kind(time) != DOCUMENT_MAP)
         return;
-    if (node_real(node_get(time, "trial_wall_ms")) <= 0) { /* no trial ended: there is nothing to share out */
+    if (real_of(node_get(time, "trial_wall_ms")) <= 0) { /* no trial ended: there is nothing to share out */
         buffer_format(out, "time       %s\n", milliseconds(node_get(time, "wall_ms"), one));
         return;
     }
@@ -68,7 +77,7 @@ static void write_time(const struct node *time, struct buffer *out) {
                   milliseconds(node_get(time, "trial_wall_ms"), two));
     for (size_t i = 0; i < node_count(shares); i++) {
         const struct node *share = node_at(shares, i);
-        buffer_format(out, "           %5.1f %%  %-20s %10s\n", node_real(node_get(share, "percent")),
+        buffer_format(out, "           %5.1f %%  %-20s %10s\n", real_of(node_get(share, "percent")),
                       text_of(node_get(share, "name")), milliseconds(node_get(share, "ms"), one));
     }
     buffer_format(out, "agents     %s executing + %s waiting + %s idle",
@@ -76,10 +85,10 @@ static void write_time(const struct node *time, struct buffer *out) {
                   milliseconds(node_get(agents, "waiting_ms"), two),
                   milliseconds(node_get(agents, "idle_ms"), three));
     buffer_format(out, " = %s of %lld agents\n", milliseconds(node_get(agents, "total_ms"), one),
-                  (long long)node_int(node_get(agents, "instances")));
+                  int_of(node_get(agents, "instances")));
     buffer_format(
         out, "troupe     %s of CPU, %.2f %% of the machine\n", milliseconds(node_get(troupe, "cpu_ms"), one),
-        is_number(node_get(troupe, "percent_of_machine")) ? node_real(node_get(troupe, "percent_of_machine"))
+        is_number(node_get(troupe, "percent_of_machine")) ? real_of(node_get(troupe, "percent_of_machine"))
                                                           : 0.0);
 }
 

@@ -55,6 +55,11 @@ static uint64_t ns_of(const struct node *microseconds) {
     return known ? (uint64_t)node_int(microseconds) * 1000 : 0;
 }
 
+/* NULL when the list is shorter, or none: a row may be anybody's. */
+static const struct node *item_of(const struct node *list, size_t index) {
+    return index < node_count(list) ? node_at(list, index) : NULL;
+}
+
 /* NULL when there is none, or when memory is short (then the error is set). */
 static const char *message_of(struct record_reading *reading, const struct node *root) {
     const struct node *message = node_get(root, "message");
@@ -116,7 +121,7 @@ static struct record_trial *trial_of(struct run_record *record, uint32_t number)
 static bool add_reused(struct record_reading *reading, uint32_t trial, const struct node *list) {
     struct run_record *record = reading->record;
     for (size_t i = 0; i < node_count(list); i++) {
-        const struct node *one = node_at(list, i), *stage = node_at(one, 0);
+        const struct node *one = node_at(list, i), *stage = item_of(one, 0);
         if (node_count(one) != 3 || node_kind(stage) != DOCUMENT_INT || node_int(stage) < 0 ||
             node_int(stage) >= record->pipeline->stage_count)
             continue;
@@ -125,7 +130,7 @@ static bool add_reused(struct record_reading *reading, uint32_t trial, const str
                      record->execution_count);
         if (execution == NULL)
             return false;
-        uint64_t ready = ns_of(node_at(one, 1)), done = ns_of(node_at(one, 2));
+        uint64_t ready = ns_of(item_of(one, 1)), done = ns_of(item_of(one, 2));
         done = done > ready ? done : ready;
         *execution = (struct record_execution){.trial = trial,
                                                .agent = RECORD_UNKNOWN,
@@ -146,11 +151,11 @@ static bool add_reused(struct record_reading *reading, uint32_t trial, const str
 /* Trials told before this row, and when their rows were on disk. */
 static void read_durable(struct run_record *record, const struct node *list) {
     for (size_t i = 0; i < node_count(list); i++) {
-        const struct node *number = node_at(node_at(list, i), 0);
+        const struct node *number = item_of(node_at(list, i), 0);
         bool known = node_kind(number) == DOCUMENT_INT && node_int(number) >= 0 &&
                      node_int(number) < PIPELINE_TRIALS_MAX;
         struct record_trial *trial = known ? trial_of(record, (uint32_t)node_int(number)) : NULL;
-        uint64_t at = ns_of(node_at(node_at(list, i), 1));
+        uint64_t at = ns_of(item_of(node_at(list, i), 1));
         if (trial != NULL && at > trial->told_ns)
             trial->ended_ns = at;
     }
@@ -209,7 +214,7 @@ static bool on_stage(void *context, const struct store_row *row, const char *nam
                                            .attempt = row->attempt,
                                            .state = (enum task_state)row->a,
                                            .agent = RECORD_UNKNOWN,
-                                           .ready = ns_of(node_at(times, 0)),
+                                           .ready = ns_of(item_of(times, 0)),
                                            .cpu_ns = ns_of(node_get(root, "cpu_us")),
                                            .message = message_of(reading, root)};
     if (node_kind(agent) == DOCUMENT_INT && node_int(agent) >= 0 && node_int(agent) < record->agent_count)
@@ -218,7 +223,7 @@ static bool on_stage(void *context, const struct store_row *row, const char *nam
                                 &execution->ended, &execution->done};
     uint64_t before = execution->ready;
     for (size_t i = 0; i < ARRAY_COUNT(points); i++) { /* one that was not stamped takes no time */
-        uint64_t at = node_count(times) > i + 1 ? ns_of(node_at(times, i + 1)) : 0;
+        uint64_t at = ns_of(item_of(times, i + 1));
         *points[i] = before = at > before ? at : before;
     }
     record->execution_count++;

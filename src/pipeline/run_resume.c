@@ -83,6 +83,9 @@ static bool on_told(void *context, const struct store_row *row, const char *name
     tell->state = row->a == TRIAL_OK ? TRIAL_OK : TRIAL_FAILED;
     tell->objective = row->real;
     replay->error = parse_text(replay, text, &document);
+    if (replay->error == TROUPE_OK && tell->state == TRIAL_OK && !isfinite(tell->objective))
+        replay->error = fault_set(replay->fault, TROUPE_CORRUPT, replay->run->directory,
+                                  "trial %u is told with an objective that is no finite number", tell->trial);
     if (replay->error == TROUPE_OK) {
         const struct node *root = document_root(document), *wall = node_get(root, "wall_us"),
                           *elapsed = node_get(root, "elapsed_us");
@@ -98,11 +101,13 @@ static bool on_told(void *context, const struct store_row *row, const char *name
 
 static void read_result(struct run *run, const struct node *root, struct stage_result *result) {
     const struct node *metrics = node_get(root, "metrics"), *artifact = node_get(root, "artifact");
-    for (size_t i = 0; i < node_count(metrics) && result->metric_count < METRICS_MAX; i++) {
+    size_t count = node_kind(metrics) == DOCUMENT_MAP ? node_count(metrics) : 0;
+    for (size_t i = 0; i < count && result->metric_count < METRICS_MAX; i++) {
+        const struct node *value = node_at(metrics, i);
+        bool number = node_kind(value) == DOCUMENT_INT || node_kind(value) == DOCUMENT_REAL;
         struct metric *metric = &result->metrics[result->metric_count++];
         snprintf(metric->name, sizeof metric->name, "%s", node_key_at(metrics, i));
-        metric->value =
-            node_kind(node_at(metrics, i)) == DOCUMENT_NULL ? NAN : node_real(node_at(metrics, i));
+        metric->value = number ? node_real(value) : NAN;
     }
     if (node_kind(artifact) == DOCUMENT_STRING) {
         snprintf(result->artifact, sizeof result->artifact, "%s", node_string(artifact));
