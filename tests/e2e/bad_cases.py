@@ -111,6 +111,11 @@ def carry_out(case, directory, troupe, statuses, show):
             finisher()
     if case.keeps_run:
         check_store(directory, troupe, problems)
+    elif not case.args and not case.before:  # a file that is wrong before anything runs is so for validate, too
+        same = subprocess.run([troupe, "validate", "bad.yaml"], cwd=directory, capture_output=True, timeout=60,
+                              check=False)
+        if (same.returncode, same.stderr) != (finished.returncode, finished.stderr):
+            problems.append(f"`troupe validate` differs: {same.returncode} {same.stderr.decode(errors='replace')}")
     if show or problems:
         print(f"---- {case.name}: {finished.returncode}", *finished.stdout.decode(errors="replace").splitlines()[-40:],
               *finished.stderr.decode(errors="replace").splitlines()[-40:], sep="\n    ")

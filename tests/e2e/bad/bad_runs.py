@@ -82,6 +82,86 @@ def on_spoiled(name, status, says, spoil):
             Case(f"show: {name}", status, says, pipeline=GOOD, args=["show", "r"], before=spoiled(spoil))]
 
 
+# ---- a store whose rows were written by somebody else ----
+
+MUTATIONS = [
+    *[f"UPDATE record SET text = '{text}' WHERE kind = :kind" for text in
+      ("", "{", "[]", "null", "{\"x\": \"far\", \"kind\": 7}", "{\"x\": 0.5}", "{\"value\": {}, \"metrics\": [1]}")],
+    "UPDATE record SET text = substr(text, 1, length(text) / 2) WHERE kind = :kind",
+    *[f"UPDATE record SET {column} = {value} WHERE kind = :kind AND id = (SELECT max(id) FROM record WHERE kind = :kind)"
+      for column in ("a", "b", "trial", "stage", "attempt") for value in (-1, 77, 9223372036854775807)],
+    "UPDATE record SET value = 9e999 WHERE kind = :kind",
+    "UPDATE record SET utc_ns = -1 WHERE kind = :kind",
+    "UPDATE record SET name = '../../x' WHERE kind = :kind",
+    "DELETE FROM record WHERE kind = :kind",
+]
+
+
+def twist(value, how):
+    """JSON of the same shape with every leaf (or every container) of another kind."""
+    if isinstance(value, dict):
+        return {key: twist(item, how) for key, item in value.items()} if how != "flat" else list(value.values())
+    if isinstance(value, list):
+        return [twist(item, how) for item in value] if how != "flat" else {"a": len(value)}
+    if how == "numbers":
+        return 7
+    if how == "texts":
+        return "x"
+    return None if how == "nulls" else value
+
+
+def twisted(how):
+    def change(database, kind):
+        for number, text in database.execute("SELECT id, text FROM record WHERE kind = ?", (kind,)).fetchall():
+            if text[:1] in "{[":
+                database.execute("UPDATE record SET text = ? WHERE id = ?", (json.dumps(twist(json.loads(text), how)), number))
+    change.__name__ = f"all {how}"
+    return change
+
+
+MUTATIONS += [twisted(how) for how in ("numbers", "texts", "nulls", "flat")]
+
+
+def mutated(directory, kind, mutation):
+    """A copy of run r as run m with one thing changed; False where the schema forbids it."""
+    target = os.path.join(directory, "runs/m")
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(os.path.join(directory, "runs/r"), target)
+    database = sqlite3.connect(os.path.join(target, "store.db"))
+    try:
+        if callable(mutation):
+            mutation(database, kind)
+        else:
+            database.execute(mutation, {"kind": kind})
+        database.commit()
+        return True
+    except sqlite3.Error:
+        return False
+    finally:
+        database.close()
+
+
+def rows_of_a_stranger(directory, finished):
+    """Whatever the rows hold, show and --resume end with a status and a message."""
+    troupe, problems, tried = finished.args[0], [], 0
+    database = sqlite3.connect(os.path.join(directory, "runs/r/store.db"))
+    kinds = [row[0] for row in database.execute("SELECT DISTINCT kind FROM record ORDER BY kind")]
+    database.close()
+    for kind in kinds:
+        for mutation in MUTATIONS:
+            if not mutated(directory, kind, mutation):
+                continue
+            tried += 1
+            for words in (["show", "m", "--json"], ["analyze", "m"],
+                          ["run", "--resume", "m", "-q", "--set", "budget.trials=5"]):
+                ended = subprocess.run([troupe, *words], cwd=directory, capture_output=True, timeout=60, check=False)
+                says = ended.stdout + ended.stderr
+                if ended.returncode < 0 or ended.returncode in (70, 99) or b"Sanitizer" in says or b"failed: " in says:
+                    problems.append(f"kind {kind}, {getattr(mutation, '__name__', mutation)}: `troupe {' '.join(words)}` ends with "
+                                    f"{ended.returncode}: {says.decode(errors='replace')[-600:]}")
+    return problems if tried > 50 else problems + [f"only {tried} mutations were tried"]
+
+
 # ---- a live run ----
 
 class Live:
@@ -202,6 +282,8 @@ CASES = [
     *on_spoiled("no definition", "NOT_FOUND", ["nothing was ever committed"], remove_definition),
     *on_spoiled("definition cut short", "CORRUPT", ["runs/r:1:", "damaged"], write_definition('{"pipe')),
     *on_spoiled("definition without a pipeline", "CORRUPT", ["runs/r", "lacks"], write_definition("{}")),
+    Case("rows of a stranger", "OK", [], pipeline=GOOD, args=["show", "r"], before=run_first,
+         after=rows_of_a_stranger, limit_s=300),
     Case("disk full at the start", "DISK_FULL", ["no space left"], pipeline=GOOD, before=Disk(0).mount),
     Case("disk full on the way", "DISK_FULL", ["store.db: no space left", "what was committed before is safe", "--resume r"], pipeline=LONG,
          before=Disk(400 << 10).mount, after=nothing_lost),
