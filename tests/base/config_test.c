@@ -105,7 +105,7 @@ static void messages(void **state) {
         {CONFIG_COMMAND_LINE, "stop-grase", "4", "unknown option 'stop-grase'; did you mean 'stop_grace'?"},
         {CONFIG_COMMAND_LINE, "colour", "4", "unknown option 'colour'; `troupe config` lists all of them"},
         {CONFIG_COMMAND_LINE, "workers", "many", "workers: expected an integer in 0..1024, found 'many'"},
-        {CONFIG_ENVIRONMENT, "stop_grace", "2h", "stop_grace: expected a duration in 0s..1h, found '2h'"},
+        {CONFIG_ENVIRONMENT, "stop_grace", "2h", "stop_grace: expected a duration in 1ms..1h, found '2h'"},
         {CONFIG_USER_FILE, "worker_line_max", "5",
          "worker_line_max: expected a size in 1KiB..256MiB, found '5'"},
         {CONFIG_PIPELINE_FILE, "workers", "4",
