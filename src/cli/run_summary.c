@@ -72,11 +72,14 @@ static void write_time(const struct node *time, struct buffer *out) {
         buffer_format(out, "time       %s\n", milliseconds(node_get(time, "wall_ms"), one));
         return;
     }
-    buffer_format(out, "time       %s, where the trials' %s went:\n",
-                  milliseconds(node_get(time, "wall_ms"), one),
-                  milliseconds(node_get(time, "trial_wall_ms"), two));
+    buffer_format(out, "time       %s", milliseconds(node_get(time, "wall_ms"), one));
+    if (real_of(node_get(time, "elapsed_ms")) > real_of(node_get(time, "wall_ms"))) /* it was resumed */
+        buffer_format(out, " (with what came before: %s)", milliseconds(node_get(time, "elapsed_ms"), one));
+    buffer_format(out, ", where the trials' %s went:\n", milliseconds(node_get(time, "trial_wall_ms"), two));
     for (size_t i = 0; i < node_count(shares); i++) {
         const struct node *share = node_at(shares, i);
+        if (real_of(node_get(share, "ms")) <= 0)
+            continue; /* the others still add to 100.0 */
         buffer_format(out, "           %5.1f %%  %-20s %10s\n", real_of(node_get(share, "percent")),
                       text_of(node_get(share, "name")), milliseconds(node_get(share, "ms"), one));
     }
