@@ -236,13 +236,15 @@ static void on_answer(struct instance *instance, const struct worker_line *line,
     else if (held->fate == FATE_TIMEOUT) {
         char limit[32];
         uint64_t timeout = held->limit_ns - held->task->started_ns;
-        held_fail(instance, held, TROUPE_TIMEOUT, true, now_ns,
+        held_fail(instance, held, held_limit_error(held), !held->deadline_limits, now_ns,
                   "agent %s: passed its %s of %s; it stopped when told to", instance->name,
                   held->deadline_limits ? "deadline" : "timeout",
                   text_format_duration(limit, (int64_t)timeout));
-    } else if (worker_line_result(line, held->task->account, &instance->scratch, &result) == TROUPE_OK)
+    } else if (worker_line_result(line, held->task->account, &instance->scratch, &result) == TROUPE_OK) {
+        if (result->error == TROUPE_DEADLINE) /* the worker was told one time for both limits */
+            result->error = held_limit_error(held);
         held_end(instance, held, result, now_ns);
-    else
+    } else
         held_fail(instance, held, TROUPE_NOMEM, true, now_ns, "out of memory for the answer of agent %s",
                   instance->name);
     instance_state_follow(instance);
@@ -374,7 +376,8 @@ static void tasks_end(struct instance *instance, const char *how, uint64_t now_n
             retryable = false;
             snprintf(text, sizeof text, "cancelled; its worker did not answer and was killed");
         } else if (held->fate == FATE_TIMEOUT) {
-            error = TROUPE_TIMEOUT;
+            error = held_limit_error(held);
+            retryable = !held->deadline_limits;
             snprintf(text, sizeof text, "agent %s: passed its %s of %s and was killed", instance->name,
                      held->deadline_limits ? "deadline" : "timeout",
                      text_format_duration(limit, (int64_t)(held->limit_ns - held->task->started_ns)));

@@ -176,6 +176,10 @@ struct held *held_find(const struct instance *instance, const char *id, uint32_t
 void held_execute(struct instance *instance, struct held *held,
                   uint64_t now_ns); /* stamps its start and limit */
 uint64_t held_remaining(const struct instance *instance, const struct held *held, uint64_t now_ns);
+/* What a task that passed its limit ends with. Past a deadline it is nobody's failure and no retry can help. */
+static inline enum troupe_error held_limit_error(const struct held *held) {
+    return held->deadline_limits ? TROUPE_DEADLINE : TROUPE_TIMEOUT;
+}
 /* The one end of a task. `result` is the task's from here on; NULL: made from error and text. */
 void held_end(struct instance *instance, struct held *held, struct task_result *result, uint64_t now_ns);
 void held_fail(struct instance *instance, struct held *held, enum troupe_error error, bool retryable,

@@ -259,7 +259,7 @@ void native_agent_done(struct instance *instance, struct turn *turn, void *arg) 
         if (held->fate == FATE_CANCELLED)
             held_fail(instance, held, TROUPE_CANCELLED, false, ended_ns, "cancelled");
         else if (held->fate == FATE_TIMEOUT)
-            held_fail(instance, held, TROUPE_TIMEOUT, true, ended_ns,
+            held_fail(instance, held, held_limit_error(held), !held->deadline_limits, ended_ns,
                       "agent %s: passed its %s; it ran for %s", instance->name,
                       held->deadline_limits ? "deadline" : "timeout",
                       text_format_duration(limit, (int64_t)(ended_ns - run->started_ns)));

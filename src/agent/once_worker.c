@@ -56,6 +56,7 @@ struct once_run {
     int out, err;
     uint64_t started_ns, stop_ns, kill_ns; /* when SIGTERM and SIGKILL are due */
     const char *stopping;                  /* why it was sent SIGTERM; NULL: it was not */
+    bool deadline_stops;                   /* stop_ns is the task's deadline, not --timeout */
     bool killed;
     int status;
     struct rusage usage;
@@ -302,8 +303,10 @@ static void limits_set(struct once_run *run) {
         return;
     uint64_t left = deadline > run->started_ns ? deadline - run->started_ns : 0;
     uint64_t margin = left / 8 < 250u * MILLISECOND ? left / 8 : 250u * MILLISECOND;
-    if (deadline - margin < run->stop_ns)
+    if (deadline - margin < run->stop_ns) {
         run->stop_ns = deadline - margin;
+        run->deadline_stops = true;
+    }
     run->kill_ns = deadline - margin / 2;
 }
 
@@ -373,7 +376,8 @@ static void describe_failure(const struct once_run *run, struct task_result *res
         text_format_duration(seconds, (int64_t)(worker_now() - run->started_ns));
         snprintf(result->message, sizeof result->message, "%s after %s%s%s", run->stopping, seconds, before,
                  last);
-        result->error = strcmp(run->stopping, "timed out") == 0 ? TROUPE_TIMEOUT : TROUPE_CANCELLED;
+        bool late = strcmp(run->stopping, "timed out") == 0;
+        result->error = !late ? TROUPE_CANCELLED : run->deadline_stops ? TROUPE_DEADLINE : TROUPE_TIMEOUT;
     } else if (WIFSIGNALED(run->status)) {
         snprintf(result->message, sizeof result->message, "%s was killed by signal %d (%s)%s%s",
                  run->worker->command[0], WTERMSIG(run->status), strsignal(WTERMSIG(run->status)), before,

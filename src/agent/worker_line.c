@@ -244,9 +244,11 @@ enum troupe_error worker_line_result(const struct worker_line *line, struct acco
                       WORKER_VALUE_MAX);
     if (line->type == WORKER_ERROR) {
         const struct node *message = node_get(line->root, "message"),
-                          *retryable = node_get(line->root, "retryable");
+                          *retryable = node_get(line->root, "retryable"),
+                          *deadline = node_get(line->root, "deadline");
         const char *text = string_of(message);
-        result->error = TROUPE_WORKER;
+        bool late = deadline && node_kind(deadline) == DOCUMENT_BOOL && node_bool(deadline);
+        result->error = late ? TROUPE_DEADLINE : TROUPE_WORKER;
         result->retryable = retryable && node_kind(retryable) == DOCUMENT_BOOL && node_bool(retryable);
         if (text && *text)
             text_line(result->message, sizeof result->message, text, node_string_length(message));

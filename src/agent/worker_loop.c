@@ -124,6 +124,8 @@ static void say_result(struct worker_loop *loop, const struct worker_task *task,
     if (failed) {
         json_field_string(&json, "message", result->message);
         json_field_bool(&json, "retryable", result->retryable);
+        if (result->error == TROUPE_DEADLINE)
+            json_field_bool(&json, "deadline", true);
     } else {
         if (result->value)
             json_field_raw(&json, "value", result->value, result->value_length);

@@ -184,6 +184,12 @@ static bool ask_budget_left(const struct run *run) {
     return !run->stopping && !run->exhausted && study_asked(run->study) < run->trial_limit;
 }
 
+/* A task is cut shortly before the deadline, so that its worker can still answer; the run's own timer comes
+ * after that, and whatever is asked in between would be cut as well. */
+static bool deadline_passed(const struct run *run, const struct turn *turn) {
+    return run->deadline_cuts || (run->deadline_at_ns != 0 && turn->now_ns >= run->deadline_at_ns);
+}
+
 /* ---- finishing ---- */
 
 static bool start_test(struct run *run, struct turn *turn, unsigned number) {
@@ -219,7 +225,8 @@ static bool run_tests(struct run *run, struct turn *turn) {
 static void check_objective(struct run *run) {
     if (run->has_best || run->error != TROUPE_OK || run->state == RUN_STOPPED)
         return;
-    run->state = RUN_FAILED;
+    if (run->failed > 0 || run->state != RUN_DEADLINE)
+        run->state = RUN_FAILED; /* else more time is all that it lacks */
     if (run->failed > 0)
         run->error = fault_set(
             run->fault, TROUPE_NO_OBJECTIVE, run->id, "none of %u trials reported '%s'; the last: %s",
@@ -273,7 +280,9 @@ static void write_summary(struct run *run, struct turn *turn) {
 void run_continue(struct run *run, struct turn *turn) {
     if (run->finishing || !run->started)
         return;
-    while (run->in_flight < run->parallel && ask_budget_left(run))
+    if (deadline_passed(run, turn) && run->in_flight == 0 && (run->deadline_cuts || ask_budget_left(run)))
+        stop_search(run, turn, RUN_DEADLINE, "the deadline has come");
+    while (run->in_flight < run->parallel && ask_budget_left(run) && !deadline_passed(run, turn))
         if (!ask_one(run, turn))
             break;
     if (run->in_flight > 0 || ask_budget_left(run))

@@ -144,6 +144,7 @@ struct run {
     struct trial *trials[PIPELINE_PARALLEL_MAX + 2];
     unsigned trial_limit; /* budget; UINT_MAX: none */
     bool exhausted;
+    bool deadline_cuts; /* the deadline has ended a task: no new trial could end before it */
     uint32_t trial_mask, test_mask;
     int64_t sequence;   /* of asks and tells */
     unsigned test_next; /* 0: baseline, 1: best, 2: done */

@@ -362,6 +362,7 @@ static void stage_failed(struct run *run, struct turn *turn, struct trial *trial
     snprintf(text, sizeof text, "stage '%s': %s", definition->name, message);
     if (task->state == TASK_CANCELLED || run->stopping ||
         (answer != NULL && answer->error == TROUPE_DEADLINE)) {
+        run->deadline_cuts |= answer != NULL && answer->error == TROUPE_DEADLINE;
         trial_fail(run, turn, trial, TRIAL_CANCELLED, text);
         return;
     }

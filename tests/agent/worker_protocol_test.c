@@ -255,6 +255,10 @@ static const struct {
     {"{\"type\":\"error\",\"id\":\"a\",\"attempt\":1,\"message\":\"C must be\\npositive\"}", TROUPE_WORKER,
      "C must be positive"},
     {"{\"type\":\"error\",\"id\":\"a\",\"attempt\":1}", TROUPE_WORKER, "without a message"},
+    {"{\"type\":\"error\",\"id\":\"a\",\"attempt\":1,\"message\":\"late\",\"deadline\":true}",
+     TROUPE_DEADLINE, "late"},
+    {"{\"type\":\"error\",\"id\":\"a\",\"attempt\":1,\"message\":\"m\",\"deadline\":\"x\"}", TROUPE_WORKER,
+     "m"},
 };
 
 static void wrong_contents_fail_the_task_with_a_reason(void **state) {

@@ -333,6 +333,29 @@ def interrupt_and_resume():
         place.call("run", "--resume", "y", "--trials", "4", "-q")
 
 
+def cut_by_the_deadline():
+    """A trial that the run's deadline cuts is not a failed one: it is not told, and a resume runs it."""
+    slow = "import os, sys, time; time.sleep(0 if os.path.exists('fast') else 30); print('m=%s' % sys.argv[1])"
+    words = ["--var", "x=float(0,1)", "--metric", "m", "--trials", "3", "--jobs", "2"]
+    tail = ["--", sys.executable, "-c", slow, "{x}"]
+    with Place() as place:
+        out, err = place.call("run", *words, "--deadline", "1s", "--run-id", "d", "--json", *tail, status=11)
+        response = json.loads(out)
+        assert response["state"] == "deadline" and response["error"]["code"] == "DEADLINE", response
+        assert "--resume d" in response["error"]["message"] and response["counts"]["failed"] == 0, response
+        shown = place.json("show", "d", "--json")
+        assert shown["state"] == "deadline" and len(shown["trials"]) <= 2, shown  # no freed slot was filled again
+        assert not any(trial["state"] == "failed" for trial in shown["trials"]), shown
+        place.file("fast", "")
+        response = place.json("run", "--resume", "d", "--deadline", "300s", "--json")
+        assert response["state"] == "finished" and response["counts"]["ok"] == 3, response
+        # the command's own --timeout still fails its trial
+        os.remove(os.path.join(place.path, "fast"))
+        out, _ = place.call("run", *words, "--timeout", "200ms", "--run-id", "t", "--json", *tail, status=13)
+        response = json.loads(out)
+        assert response["counts"]["failed"] == 3 and "timed out" in response["error"]["message"], response
+
+
 def nothing_kept():
     with Place() as place:
         out, _ = place.call("run", MINIMAL, "--trials", "3", "--no-store", "--quiet")
@@ -411,7 +434,7 @@ def completions():
 
 def main():
     tests = [helps, wrong_use, configuration, examples_are_valid, a_run_from_end_to_end, the_form_without_a_file, digits,
-             interrupt_and_resume, nothing_kept, where_output_goes, ask_and_tell, completions]
+             interrupt_and_resume, cut_by_the_deadline, nothing_kept, where_output_goes, ask_and_tell, completions]
     chosen = sys.argv[1:]
     for test in tests:
         if chosen and test.__name__ not in chosen:
