@@ -157,6 +157,7 @@ MUST_CHECK enum troupe_error env_remove_tree(struct env *env, const char *path);
 /* Names in byte order; the callback returns false to stop. */
 MUST_CHECK enum troupe_error env_list(struct env *env, const char *path,
                                       bool (*fn)(void *context, const char *name), void *context);
+/* As env_write_file: `to` is old or a whole, durable copy. */
 MUST_CHECK enum troupe_error env_copy(struct env *env, const char *from, const char *to, struct fault *fault);
 /* Whole file into `ret` (initialised by the caller, whose limit_bytes bounds it: LIMIT). */
 MUST_CHECK enum troupe_error env_read_file(struct env *env, const char *path, struct buffer *ret,

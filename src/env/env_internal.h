@@ -78,8 +78,6 @@ struct env_operations {
 struct env {
     const struct env_operations *operations;
     struct account *account;
-    _Atomic uint64_t
-        temporary_next; /* numbers temporary files; any thread, relaxed: only uniqueness matters */
 };
 struct env_child {
     struct env *env;

@@ -233,21 +233,6 @@ static enum troupe_error copy_bytes(struct env *env, struct env_file *in, struct
     return error;
 }
 
-enum troupe_error env_copy(struct env *env, const char *from, const char *to, struct fault *fault) {
-    struct env_file *in = NULL, *out = NULL;
-    enum troupe_error error = env_file_open(env, from, ENV_FILE_READ, &in, fault);
-    if (!error)
-        error = env_file_open(env, to, ENV_FILE_WRITE | ENV_FILE_CREATE | ENV_FILE_TRUNCATE, &out, fault);
-    if (!error) {
-        error = copy_bytes(env, in, out);
-        if (error)
-            fault_set(fault, error, from, "cannot copy to %s: %s", to, error_text(error));
-    }
-    env_file_close(out);
-    env_file_close(in);
-    return error;
-}
-
 enum troupe_error env_read_file(struct env *env, const char *path, struct buffer *ret, struct fault *fault) {
     struct env_file *file;
     enum troupe_error error = env_file_open(env, path, ENV_FILE_READ, &file, fault);
@@ -271,36 +256,41 @@ enum troupe_error env_read_file(struct env *env, const char *path, struct buffer
     return error ? fault_set(fault, error, path, "cannot read the file: %s", error_text(error)) : TROUPE_OK;
 }
 
-static enum troupe_error file_fill(struct env *env, const char *path, const void *bytes, size_t length,
+/* What a new file is filled with: another file, or bytes. */
+struct source {
+    struct env_file *file; /* NULL: bytes */
+    const void *bytes;
+    size_t length;
+};
+
+static enum troupe_error file_fill(struct env *env, const char *path, const struct source *source,
                                    struct fault *fault) {
     struct env_file *file;
     enum troupe_error error =
         env_file_open(env, path, ENV_FILE_WRITE | ENV_FILE_CREATE | ENV_FILE_EXCLUSIVE, &file, fault);
     if (error)
         return error;
-    error = env_file_write(file, 0, bytes, length);
+    error = source->file ? copy_bytes(env, source->file, file)
+                         : env_file_write(file, 0, source->bytes, source->length);
     if (!error)
         error = env_file_sync(file);
     env_file_close(file);
     return error ? fault_set(fault, error, path, "cannot write the file: %s", error_text(error)) : TROUPE_OK;
 }
 
-enum troupe_error env_write_file(struct env *env, const char *path, const void *bytes, size_t length,
-                                 struct fault *fault) {
+/* `path` is what it was, or whole and durable. */
+static enum troupe_error file_replace(struct env *env, const char *path, const struct source *source,
+                                      struct fault *fault) {
     char temporary[ENV_PATH_MAX], parent[ENV_PATH_MAX];
-    /* Relaxed: only uniqueness within the process matters; the pid tells processes apart. */
-    uint64_t number = atomic_fetch_add_explicit(&env->temporary_next, 1, memory_order_relaxed);
-    int made = snprintf(temporary, sizeof temporary, "%s.%lld-%llu.tmp", path, (long long)env_pid(env),
-                        (unsigned long long)number);
+    /* Random: neither what a crashed process left nor another one that writes here may stand in the way, and pids
+     * are the same ones again after a restart, or in another container. */
+    int made =
+        snprintf(temporary, sizeof temporary, "%s.%016llx.tmp", path, (unsigned long long)env_random(env));
     if (made < 0 || (size_t)made >= sizeof temporary)
         return fault_set(fault, TROUPE_LIMIT, "", "a path is longer than %d bytes", ENV_PATH_MAX - 1);
     enum troupe_error error = env_parent(path, parent, sizeof parent);
     if (!error)
-        error = file_fill(env, temporary, bytes, length, fault);
-    if (error == TROUPE_EXISTS) { /* left by a process of our pid that lost its power: nobody's now */
-        IGNORE(env_remove(env, temporary), "the second try says what is wrong");
-        error = file_fill(env, temporary, bytes, length, fault);
-    }
+        error = file_fill(env, temporary, source, fault);
     if (!error)
         error = env_rename(env, temporary, path, fault);
     if (error) {
@@ -310,4 +300,18 @@ enum troupe_error env_write_file(struct env *env, const char *path, const void *
     error = env_sync_directory(env, parent);
     return error ? fault_set(fault, error, parent, "cannot make the file durable: %s", error_text(error))
                  : TROUPE_OK;
+}
+
+enum troupe_error env_write_file(struct env *env, const char *path, const void *bytes, size_t length,
+                                 struct fault *fault) {
+    return file_replace(env, path, &(struct source){.bytes = bytes, .length = length}, fault);
+}
+
+enum troupe_error env_copy(struct env *env, const char *from, const char *to, struct fault *fault) {
+    struct source source = {0};
+    enum troupe_error error = env_file_open(env, from, ENV_FILE_READ, &source.file, fault);
+    if (!error)
+        error = file_replace(env, to, &source, fault);
+    env_file_close(source.file);
+    return error;
 }
