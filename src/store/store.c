@@ -22,6 +22,7 @@
 #define PATH_BYTES_MAX 1024
 /* One text: a pipeline or a final response; far above any real one, far below SQLite's own limit. */
 #define TEXT_BYTES_MAX (32u << 20)
+#define LOG_BLOCK_BYTES (256u << 10)
 
 struct store {
     struct env *env;
@@ -127,6 +128,41 @@ static enum troupe_error names_sync(struct store *store, struct fault *fault) {
     return TROUPE_OK;
 }
 
+/* The log as this machine shows it, written over itself and synced. After an fsync that failed the kernel shows bytes
+ * that the disk never got, as if they were clean: what a later life commits behind them would be lost with them at a
+ * power cut, although its own syncs succeed. One that failed cannot be told from here, so it is always done; the log
+ * is a few MiB. */
+static enum troupe_error log_rewrite(struct store *store, struct fault *fault) {
+    char path[PATH_BYTES_MAX];
+    struct env_info info = {0};
+    struct env_file *file = NULL;
+    enum troupe_error error = store_path(store->directory, "store.db-wal", path, fault);
+    if (error != TROUPE_OK)
+        return error;
+    error = env_info(store->env, path, &info);
+    if (error == TROUPE_OK && info.bytes == 0)
+        return TROUPE_OK;
+    char *block = memory_alloc(store->account, LOG_BLOCK_BYTES);
+    if (error == TROUPE_OK && block == NULL)
+        error = TROUPE_NOMEM;
+    if (error == TROUPE_OK)
+        error = env_file_open(store->env, path, ENV_FILE_READ | ENV_FILE_WRITE, &file, NULL);
+    uint64_t offset = 0;
+    for (size_t got = LOG_BLOCK_BYTES; error == TROUPE_OK && got == LOG_BLOCK_BYTES; offset += got) {
+        error = env_file_read(file, offset, block, LOG_BLOCK_BYTES, &got);
+        if (error == TROUPE_OK && got > 0)
+            error = env_file_write(file, offset, block, got);
+    }
+    if (error == TROUPE_OK)
+        error = env_file_sync(file);
+    if (file != NULL)
+        env_file_close(file);
+    memory_free(store->account, block);
+    return error == TROUPE_OK
+               ? error
+               : fault_set(fault, error, path, "the log cannot be made durable: %s", error_text(error));
+}
+
 static enum troupe_error store_open_on_disk(struct store *store, const char *directory, bool create,
                                             struct fault *fault) {
     char path[PATH_BYTES_MAX];
@@ -146,6 +182,8 @@ static enum troupe_error store_open_on_disk(struct store *store, const char *dir
     }
     if (error == TROUPE_OK)
         error = lock_take(store, fault);
+    if (error == TROUPE_OK)
+        error = log_rewrite(store, fault);
     if (error == TROUPE_OK)
         error =
             store_database_open(store->env, store->account, path,
