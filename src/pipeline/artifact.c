@@ -35,6 +35,7 @@ static enum troupe_error hash_file(struct artifact_job *job, uint64_t ret_hash[2
         if (error != TROUPE_OK)
             fault_set(&job->fault, error, job->from, "cannot sync the artifact");
     }
+    job->disk_failed = error != TROUPE_OK && error != TROUPE_NOMEM;
     memory_free(job->account, chunk);
     env_file_close(file);
     ret_hash[0] = low;
@@ -54,8 +55,12 @@ static void take(struct artifact_job *job) {
     char to[1200];
     snprintf(to, sizeof to, "%s/%s", job->directory, job->result->artifact);
     job->error = env_rename(job->env, job->from, to, &job->fault);
-    if (job->error == TROUPE_OK)
+    if (job->error == TROUPE_OK) {
         job->error = env_sync_directory(job->env, job->directory);
+        if (job->error != TROUPE_OK)
+            fault_set(&job->fault, job->error, job->directory, "cannot make its name durable");
+    }
+    job->disk_failed = job->error != TROUPE_OK;
 }
 
 static void artifact_work(void *arg) {

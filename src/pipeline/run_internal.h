@@ -283,6 +283,7 @@ struct artifact_job {
     uint16_t attempt;
     struct stage_result *result; /* to be completed */
     enum troupe_error error;
+    bool disk_failed; /* the error is the disk's, not the worker's */
     struct fault fault;
 };
 MUST_CHECK enum troupe_error artifact_start(struct run *run, struct turn *turn, struct trial *trial,

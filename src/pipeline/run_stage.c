@@ -138,9 +138,10 @@ void stage_prepared(struct run *run, struct turn *turn, struct trial *trial, uns
                     const struct work_job *job) {
     enum troupe_error error = job->error;
     if (error != TROUPE_OK) {
-        submit_failed(run, turn, trial, stage, job->fault.text);
-        if (error == TROUPE_DISK_FULL)
-            run_fail(run, turn, error, "%s: %s", job->fault.where, job->fault.text);
+        /* A disk that fails is no fault of the trial: a resume runs it again. */
+        run_fail(run, turn, error, "%s: %s; go on with --resume %s", job->fault.where, job->fault.text,
+                 run->id);
+        trial_fail(run, turn, trial, TRIAL_CANCELLED, job->fault.text);
         return;
     }
     if (run->stopping && !trial->testing) {

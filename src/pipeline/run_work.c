@@ -4,8 +4,8 @@
  *
  * Threads: the engine's turns; the disk is touched by jobs on the pool, and by run_work_clear at the start.
  * Memory:  a job's struct travels with JOB_DONE.
- * Failure: a directory that cannot be made fails the trial; one that cannot be removed is left to the next start,
- *          which clears them all. */
+ * Failure: a directory that cannot be made ends the run, which can be resumed; one that cannot be removed is left to the
+ *          next start, which clears them all. */
 #include "pipeline/run_internal.h"
 
 #include <stdio.h>
