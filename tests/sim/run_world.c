@@ -7,6 +7,8 @@
 #include <string.h>
 
 #define MS 1000000u
+#define ARTIFACT_WORDS 300
+#define RUN_DIRECTORY RUN_WORLD_RUNS "/" RUN_WORLD_ID
 
 static const char definition[] =
     "{\"name\":\"sim\",\"space\":{\"x\":{\"float\":[0,2],\"default\":0.5},\"k\":{\"int\":[1,4],\"default\":2}"
@@ -58,26 +60,58 @@ static double score(double x, double k) {
     return sin(3 * x) + k / 100;
 }
 
-/* prepare writes k digits of k; a worker that cannot write says so, as a real one would. */
+/* What prepare writes: k, then a stream seeded by it, over several sectors. */
+static void artifact_fill(uint64_t words[ARTIFACT_WORDS], uint64_t k) {
+    struct random_stream stream;
+    random_seed(&stream, k, 5);
+    words[0] = k;
+    for (unsigned i = 1; i < ARTIFACT_WORDS; i++)
+        words[i] = random_u64(&stream);
+}
+
+/* Not synced; a worker that cannot write says so, as a real one would. */
 static bool write_artifact(struct run_world *world, const char *directory, int k) {
-    char path[1400], text[8];
+    char path[1400];
+    uint64_t words[ARTIFACT_WORDS];
     struct env_file *file = NULL;
     snprintf(path, sizeof path, "%s/rows", directory);
-    snprintf(text, sizeof text, "%d%d%d%d", k, k, k, k);
+    artifact_fill(words, (uint64_t)k);
     if (env_file_open(world->env, path, ENV_FILE_WRITE | ENV_FILE_CREATE | ENV_FILE_TRUNCATE, &file, NULL) !=
         TROUPE_OK)
         return false;
-    bool written = env_file_write(file, 0, text, (size_t)k) == TROUPE_OK;
+    bool written = env_file_write(file, 0, words, sizeof words) == TROUPE_OK;
     env_file_close(file);
     return written;
 }
 
-/* False: it cannot be looked at, for which the worker's disk is to blame. */
-static bool read_artifact(struct run_world *world, const char *path, int k) {
+/* 0: not whole; else the k it was made of. False: it cannot be looked at, for which the disk is to blame. */
+static bool artifact_of(struct env *env, const char *path, uint64_t *ret_k) {
+    uint64_t words[ARTIFACT_WORDS + 1], whole[ARTIFACT_WORDS];
     struct env_info info = {0};
-    if (env_info(world->env, path, &info) != TROUPE_OK)
+    struct env_file *file = NULL;
+    size_t length = 0;
+    *ret_k = 0;
+    if (env_info(env, path, &info) != TROUPE_OK)
         return false;
-    if (!info.exists || info.bytes != (uint64_t)k)
+    if (!info.exists)
+        return true;
+    if (env_file_open(env, path, ENV_FILE_READ, &file, NULL) != TROUPE_OK)
+        return false;
+    bool read = env_file_read(file, 0, words, sizeof words, &length) == TROUPE_OK;
+    env_file_close(file);
+    if (!read)
+        return false;
+    artifact_fill(whole, words[0]);
+    if (length == sizeof whole && memcmp(whole, words, sizeof whole) == 0)
+        *ret_k = words[0];
+    return true;
+}
+
+static bool read_artifact(struct run_world *world, const char *path, int k) {
+    uint64_t of;
+    if (!artifact_of(world->env, path, &of))
+        return false;
+    if (of != (uint64_t)k)
         run_violation(world, "the artifact %s is not what prepare wrote (k %d)", path, k);
     return true;
 }
@@ -171,12 +205,18 @@ void run_world_begin(struct run_world *world, uint64_t seed) {
         abort();
 }
 
+static void interrupt_run(void *env) {
+    env_sim_signal(env, ENV_SIGNAL_STOP);
+}
+
 void run_world_live(struct run_world *world, const struct run_life *life, struct run_life_end *ret_end) {
     struct env_sim_options options = {.seed = life->seed,
                                       .disk = world->disk,
                                       .time_max_ns = 3600ull * 1000 * MS,
                                       .events_max = 5000000,
-                                      .faults = {.power_cut_after_events = life->power_cut_after_events}};
+                                      .faults = {.power_cut_after_events = life->power_cut_after_events,
+                                                 .disk_write_fails = life->write_fails,
+                                                 .disk_sync_fails = life->sync_fails}};
     *ret_end = (struct run_life_end){.state = RUN_RUNNING};
     world->lives++;
     ret_end->error = env_sim_create(&world->account, &options, &world->env);
@@ -187,6 +227,9 @@ void run_world_live(struct run_world *world, const struct run_life *life, struct
     struct env_child_model model = {
         .context = world, .spawn = worker_spawn, .input = worker_input, .release = worker_release};
     env_sim_set_child_model(world->env, &model);
+    for (unsigned i = 0; i < ARRAY_COUNT(life->interrupt_ns); i++)
+        if (life->interrupt_ns[i] != 0)
+            env_sim_at(world->env, env_now(world->env) + life->interrupt_ns[i], interrupt_run, world->env);
     struct pipeline *pipeline = NULL;
     struct run_outcome outcome = {0};
     struct run_options run_options = {.runs_directory = RUN_WORLD_RUNS,
@@ -221,23 +264,53 @@ void run_world_live(struct run_world *world, const struct run_life *life, struct
 /* ---- what is there afterwards ---- */
 struct found {
     struct run_world *world;
+    struct env *env;
     unsigned asked[RUN_WORLD_TRIALS], told[RUN_WORLD_TRIALS];
+    enum trial_state state[RUN_WORLD_TRIALS];
     double objective[RUN_WORLD_TRIALS];
 };
+
+/* Its configuration must be that of before. */
+static void on_asked(struct run_world *world, unsigned trial, const char *text) {
+    if (world->asked[trial] == NULL)
+        world->asked[trial] = memory_text(&world->account, text);
+    else if (strcmp(world->asked[trial], text) != 0)
+        run_violation(world, "trial %u is %s, and was %s", trial, text, world->asked[trial]);
+}
+
+static void on_stage(struct found *found, const struct store_row *row, const char *text) {
+    static const char key[] = "\"artifact\":\"";
+    const char *at = strstr(text, key);
+    char path[128];
+    uint64_t k = 0;
+    if (at == NULL)
+        return;
+    snprintf(path, sizeof path, RUN_DIRECTORY "/artifacts/%.32s", at + sizeof key - 1);
+    if (!artifact_of(found->env, path, &k) || k == 0)
+        run_violation(found->world, "trial %u, stage %u: %s is not whole", row->trial, row->stage, path);
+}
 
 static bool on_row(void *context, const struct store_row *row, const char *name, const char *text) {
     struct found *found = context;
     (void)name;
-    (void)text;
     if (row->trial >= RUN_WORLD_TRIALS) {
         run_violation(found->world, "a row of trial %u", row->trial);
     } else if (row->kind == STORE_TRIAL_ASKED) {
         found->asked[row->trial]++;
+        on_asked(found->world, row->trial, text);
+    } else if (row->kind == STORE_STAGE_ENDED) {
+        on_stage(found, row, text);
     } else {
         found->told[row->trial]++;
+        found->state[row->trial] = (enum trial_state)row->a;
         found->objective[row->trial] = row->real;
     }
     return true;
+}
+
+static double objective_of(const char *configuration) {
+    const char *x = strstr(configuration, "\"x\":"), *k = strstr(configuration, "\"k\":");
+    return x == NULL || k == NULL ? NAN : score(strtod(x + 4, NULL), strtod(k + 4, NULL));
 }
 
 static void compare(struct run_world *world, const struct found *found, bool complete) {
@@ -248,13 +321,42 @@ static void compare(struct run_world *world, const struct found *found, bool com
             run_violation(world, "trial %u was told and never asked", i);
         if (world->seen[i].times > 0 && found->told[i] == 0)
             run_violation(world, "trial %u was acknowledged and is lost", i);
+        if (world->seen[i].times > 0 && found->state[i] != world->seen[i].state)
+            run_violation(world, "trial %u was acknowledged as %s and is %s", i,
+                          trial_state_name(world->seen[i].state), trial_state_name(found->state[i]));
         if (world->seen[i].times > 0 && world->seen[i].state == TRIAL_OK &&
             found->objective[i] != world->seen[i].objective)
             run_violation(world, "trial %u was acknowledged with %g and is %g", i, world->seen[i].objective,
                           found->objective[i]);
+        if (found->told[i] == 1 && found->state[i] == TRIAL_OK && world->asked[i] != NULL &&
+            found->objective[i] != objective_of(world->asked[i]))
+            run_violation(world, "trial %u is told with %.17g; %s gives %.17g", i, found->objective[i],
+                          world->asked[i], objective_of(world->asked[i]));
         if (complete && found->told[i] != 1)
             run_violation(world, "trial %u is missing at the end", i);
     }
+}
+
+static void check_best(struct run_world *world, const struct found *found) {
+    unsigned best = RUN_WORLD_TRIALS;
+    for (unsigned i = 0; i < RUN_WORLD_TRIALS; i++)
+        if (found->state[i] == TRIAL_OK &&
+            (best == RUN_WORLD_TRIALS || found->objective[i] > found->objective[best]))
+            best = i;
+    if (best == RUN_WORLD_TRIALS)
+        return;
+    struct buffer text;
+    uint64_t k = 0;
+    buffer_init(&text, &world->account, 1 << 16);
+    const char *at = strstr(world->asked[best], "\"k\":");
+    if (env_read_file(found->env, RUN_DIRECTORY "/best/configuration.json", &text, NULL) != TROUPE_OK ||
+        strncmp(buffer_string(&text), world->asked[best], strlen(world->asked[best])) != 0)
+        run_violation(world, "best/ holds %s; the best trial is %u: %s", buffer_string(&text), best,
+                      world->asked[best]);
+    if (!artifact_of(found->env, RUN_DIRECTORY "/best/prepare.artifact", &k) || at == NULL ||
+        k != strtoull(at + 4, NULL, 10))
+        run_violation(world, "best/ has no whole artifact of trial %u", best);
+    buffer_free(&text);
 }
 
 static struct env *quiet_env(struct run_world *world) {
@@ -270,8 +372,8 @@ bool run_world_exists(struct run_world *world) {
     struct document *document = NULL;
     struct fault fault = {0};
     int64_t created;
-    enum troupe_error error = run_read_definition(env, &world->account, RUN_WORLD_RUNS "/" RUN_WORLD_ID,
-                                                  &document, &created, &fault);
+    enum troupe_error error =
+        run_read_definition(env, &world->account, RUN_DIRECTORY, &document, &created, &fault);
     if (error != TROUPE_OK && error != TROUPE_NOT_FOUND)
         run_violation(world, "neither a run nor none: %.100s: %.300s", fault.where, fault.text);
     document_free(document);
@@ -283,24 +385,29 @@ void run_world_check(struct run_world *world, bool complete) {
     struct env *env = quiet_env(world);
     struct store_reader *reader = NULL;
     struct fault fault = {0};
-    struct found found = {.world = world};
-    enum troupe_error error =
-        store_reader_open(env, &world->account, RUN_WORLD_RUNS "/" RUN_WORLD_ID, &reader, &fault);
+    struct found found = {.world = world, .env = env};
+    enum troupe_error error = store_reader_open(env, &world->account, RUN_DIRECTORY, &reader, &fault);
     if (error == TROUPE_OK)
         error = store_check(reader, &fault);
     if (error == TROUPE_OK)
         error = store_read(reader, STORE_TRIAL_ASKED, on_row, &found, &fault);
     if (error == TROUPE_OK)
         error = store_read(reader, STORE_TRIAL_TOLD, on_row, &found, &fault);
+    if (error == TROUPE_OK)
+        error = store_read(reader, STORE_STAGE_ENDED, on_row, &found, &fault);
     if (error != TROUPE_OK)
         run_violation(world, "the store cannot be read: %.100s: %.300s", fault.where, fault.text);
     else
         compare(world, &found, complete);
+    if (error == TROUPE_OK && complete && world->violation[0] == '\0')
+        check_best(world, &found);
     store_reader_close(reader);
     env_destroy(env);
 }
 
 void run_world_end(struct run_world *world) {
+    for (unsigned i = 0; i < RUN_WORLD_TRIALS; i++)
+        memory_free(&world->account, world->asked[i]);
     env_disk_free(world->disk);
     world->disk = NULL;
     if (world->account.bytes != 0 || world->account.blocks != 0)
