@@ -1,6 +1,6 @@
 /* artifact: the file that a stage leaves: checked, hashed, synced and renamed into runs/ID/artifacts/HASH by
- * a job on the pool, so that no turn waits for the disk. The same bytes are kept once. Collection removes
- * the files of results that fell out of the reuse list, also on the pool.
+ * a job on the pool, so that no turn waits for the disk. The same bytes are kept once. Which are
+ * still needed, artifact_files.c knows; the others are removed, also on the pool.
  * Memory:  the job struct travels with JOB_DONE. */
 #include "pipeline/run_internal.h"
 
@@ -81,6 +81,19 @@ static void artifact_drop(void *arg) {
     artifact_job_free(arg);
 }
 
+static enum troupe_error take_start(struct run *run, struct turn *turn, struct artifact_job *job) {
+    struct job_spec spec = {.lane = ENV_LANE_POOL,
+                            .fn = artifact_work,
+                            .drop = artifact_drop,
+                            .arg = job,
+                            .token = run_token(TOKEN_ARTIFACT, job->trial),
+                            .sim_blocked_ns = 1000000};
+    enum troupe_error error = job_start(turn, &spec);
+    if (error == TROUPE_OK)
+        run->files.taking++;
+    return error;
+}
+
 enum troupe_error artifact_start(struct run *run, struct turn *turn, struct trial *trial, unsigned stage,
                                  const char *file, struct stage_result *result) {
     struct artifact_job *job = memory_alloc(run->account, sizeof *job);
@@ -96,37 +109,43 @@ enum troupe_error artifact_start(struct run *run, struct turn *turn, struct tria
                                  .result = stage_result_keep(result)};
     snprintf(job->from, sizeof job->from, "%s/%s", directory, file);
     snprintf(job->directory, sizeof job->directory, "%s", run->artifacts);
-    struct job_spec spec = {.lane = ENV_LANE_POOL,
-                            .fn = artifact_work,
-                            .drop = artifact_drop,
-                            .arg = job,
-                            .token = run_token(TOKEN_ARTIFACT, trial->number),
-                            .sim_blocked_ns = 1000000};
-    enum troupe_error error = job_start(turn, &spec);
+    /* Garbage past the bound is removed before more is taken over; otherwise it waits for a quiet moment. */
+    if (run->files.removing > 0 ||
+        (run->files.garbage != NULL && run->files.bytes > run->files.bytes_max / 2)) {
+        *(run->files.waiting != NULL ? run->files.waiting_end : &run->files.waiting) = job;
+        run->files.waiting_end = &job->next;
+        artifact_collect(run, turn);
+        return TROUPE_OK;
+    }
+    enum troupe_error error = take_start(run, turn, job);
     if (error != TROUPE_OK)
         artifact_job_free(job);
     return error;
 }
 
-static void remove_work(void *arg) {
-    struct artifact_job *job = arg;
-    /* A file that stays behind costs space, not correctness: the run's directory is the user's to delete. */
-    IGNORE(env_remove(job->env, job->from), "nothing depends on it");
+void artifact_waiting_free(struct artifact_files *files) {
+    while (files->waiting != NULL) {
+        struct artifact_job *job = files->waiting;
+        files->waiting = job->next;
+        artifact_job_free(job);
+    }
 }
 
-void artifact_collect(struct run *run, struct turn *turn) {
-    while (run->reuse.artifact_bytes > run->reuse.artifact_bytes_max) {
-        struct stage_result *result = reuse_collect(&run->reuse);
-        if (result == NULL)
-            return; /* all of it is in use now */
+static void remove_work(void *arg) {
+    struct artifact_job *job = arg;
+    IGNORE(env_remove(job->env, job->from), "what stays costs space; a resume sweeps it");
+}
+
+/* Garbage goes while nothing is taken over: what is taken over could be the same bytes again. */
+static void remove_garbage(struct run *run, struct turn *turn) {
+    struct artifact_file *file;
+    while (run->files.taking == 0 && (file = artifact_files_garbage(&run->files)) != NULL) {
         struct artifact_job *job = memory_alloc(run->account, sizeof *job);
-        if (job == NULL) {
-            stage_result_drop(result);
+        if (job == NULL)
             return;
-        }
         *job = (struct artifact_job){
-            .env = run->env, .account = run->account, .stage = UINT32_MAX, .result = result};
-        snprintf(job->from, sizeof job->from, "%s/%s", run->artifacts, result->artifact);
+            .env = run->env, .account = run->account, .stage = UINT32_MAX, .removes = true};
+        snprintf(job->from, sizeof job->from, "%s/%s", run->artifacts, file->hash);
         struct job_spec spec = {.lane = ENV_LANE_POOL,
                                 .fn = remove_work,
                                 .drop = artifact_drop,
@@ -137,5 +156,45 @@ void artifact_collect(struct run *run, struct turn *turn) {
             artifact_job_free(job);
             return;
         }
+        artifact_file_forget(&run->files, file);
+        run->files.removing++;
     }
+}
+
+static void take_waiting(struct run *run, struct turn *turn) {
+    while (run->files.removing == 0 && run->files.waiting != NULL) {
+        struct artifact_job *job = run->files.waiting;
+        if (take_start(run, turn, job) != TROUPE_OK) { /* a full queue of jobs: its end comes back here */
+            if (run->files.taking > 0)
+                return;
+            run->files.waiting = job->next;
+            struct trial *trial = trial_find(run, job->trial);
+            if (trial != NULL && !trial->ended && trial->stages[job->stage].attempt == job->attempt)
+                trial_fail(run, turn, trial, TRIAL_FAILED, "the artifact could not be taken over");
+            artifact_job_free(job);
+            continue;
+        }
+        run->files.waiting = job->next;
+        job->next = NULL;
+    }
+}
+
+void artifact_collect(struct run *run, struct turn *turn) {
+    while (run->files.bytes > run->files.bytes_max && reuse_evict(&run->reuse)) {
+    }
+    remove_garbage(run, turn);
+    take_waiting(run, turn);
+}
+
+void artifact_done(struct run *run, struct turn *turn, struct artifact_job *job) {
+    unsigned *counted = job->removes ? &run->files.removing : &run->files.taking;
+    CHECK(*counted > 0);
+    (*counted)--;
+    if (!job->removes && job->error == TROUPE_OK) {
+        job->error = artifact_files_hold(&run->files, job->result);
+        if (job->error != TROUPE_OK)
+            fault_set(&job->fault, job->error, job->from, "out of memory keeping it");
+    }
+    if (job->removes)
+        artifact_collect(run, turn);
 }

@@ -60,9 +60,7 @@ static enum troupe_error make_directories(struct run *run, struct fault *fault) 
                              run->id);
     }
     error = env_make_directories(run->env, run->directory, fault);
-    if (error == TROUPE_OK && !run->options.no_store)
-        error = env_make_directories(run->env, run->artifacts, fault);
-    return error;
+    return error == TROUPE_OK ? env_make_directories(run->env, run->artifacts, fault) : error;
 }
 
 static enum troupe_error open_store(struct run *run, struct fault *fault) {
@@ -211,7 +209,10 @@ static void on_signal(void *context, enum env_signal signal) {
     struct run *run = context;
     if (signal != ENV_SIGNAL_STOP)
         return;
-    if (run->stopping || run->finishing) { /* twice: at once; what is committed stays, children are killed */
+    /* Twice, or with the summary on its way already: at once; what is committed stays, children are killed. */
+    if (run->stop_signals++ > 0 || run->finishing) {
+        if (!run->summary_written)
+            run->state = RUN_STOPPED;
         runtime_stop(run->runtime);
         return;
     }
@@ -243,6 +244,8 @@ static void free_parts(struct run *run, struct run_agents *agents) {
         if (run->trials[i] != NULL)
             trial_free(run, run->trials[i]);
     reuse_free(&run->reuse);
+    artifact_waiting_free(&run->files);
+    artifact_files_free(&run->files);
     size_t at = 0, length;
     const char *key;
     void *value;
@@ -251,6 +254,7 @@ static void free_parts(struct run *run, struct run_agents *agents) {
     map_free(run->clocks);
     map_free(run->attempts);
     memory_free(run->account, run->records);
+    memory_free(run->account, run->fixed_own);
     memory_free(run->account, agents);
 }
 
@@ -261,12 +265,15 @@ static enum troupe_error prepare(struct run *run, struct fault *fault) {
     if (error == TROUPE_OK)
         error = study_create(run->pipeline->space, &run->pipeline->study, &run->study, fault);
     if (error == TROUPE_OK &&
-        (reuse_init(&run->reuse, run->account,
-                    run->options.artifacts_bytes_max != 0 ? run->options.artifacts_bytes_max : 4ull << 30) !=
-             TROUPE_OK ||
+        (reuse_init(&run->reuse, run->account) != TROUPE_OK ||
+         artifact_files_init(&run->files, run->account,
+                             run->options.artifacts_bytes_max != 0 ? run->options.artifacts_bytes_max
+                                                                   : 4ull << 30) != TROUPE_OK ||
          map_create(run->account, &run->attempts) != TROUPE_OK ||
          map_create(run->account, &run->clocks) != TROUPE_OK))
         error = fault_set(fault, TROUPE_NOMEM, run->id, "out of memory starting the run");
+    if (error == TROUPE_OK && run->options.resume)
+        error = run_definition_fixed(run, fault);
     if (error == TROUPE_OK)
         count_slots(run);
     return error;
@@ -308,7 +315,8 @@ enum troupe_error run_execute(struct env *env, struct account *account, struct p
     if (run->summary_written && run->has_best && error == TROUPE_OK)
         error = best_write(run, run->fault);
     if (run->store != NULL) /* otherwise it is another process's */
-        IGNORE(env_remove_tree(env, run->work), "leftovers are cleared by the next start");
+        IGNORE(env_remove_tree(env, options->no_store ? run->directory : run->work),
+               "leftovers are cleared by the next start");
     ret_outcome->state = run->state == RUN_RUNNING ? RUN_STOPPED : run->state;
     snprintf(ret_outcome->run_id, sizeof ret_outcome->run_id, "%s", run->started ? run->id : "");
     snprintf(ret_outcome->directory, sizeof ret_outcome->directory, "%s", run->directory);

@@ -21,6 +21,10 @@ bool run_definition_write(struct run *run, struct turn *turn) {
     json_field_string(&json, "directory", run->pipeline->directory);
     json_key(&json, "pipeline");
     node_write_json(document_root(run->pipeline->document), &json);
+    if (run->fixed != NULL) {
+        json_key(&json, "configuration");
+        space_write_json(run->pipeline->space, run->fixed, &json);
+    }
     json_object_end(&json);
     struct store_row row = {.kind = STORE_RUN_CREATED,
                             .a = (int64_t)run->pipeline->study.seed,
@@ -73,6 +77,24 @@ enum troupe_error run_read_definition(struct env *env, struct account *account, 
     *ret_document = reading.document;
     *ret_created_utc_ns = reading.created_utc_ns;
     return TROUPE_OK;
+}
+
+enum troupe_error run_definition_fixed(struct run *run, struct fault *fault) {
+    struct document *document = NULL;
+    int64_t created;
+    enum troupe_error error =
+        run_read_definition(run->env, run->account, run->directory, &document, &created, fault);
+    const struct node *configuration =
+        error == TROUPE_OK ? node_get(document_root(document), "configuration") : NULL;
+    if (configuration != NULL) {
+        run->fixed_own = memory_alloc(run->account, sizeof *run->fixed_own);
+        error = run->fixed_own == NULL
+                    ? fault_set(fault, TROUPE_NOMEM, run->id, "out of memory reading the run")
+                    : space_read_json(run->pipeline->space, configuration, run->fixed_own, fault);
+        run->fixed = run->fixed_own;
+    }
+    document_free(document);
+    return error;
 }
 
 enum troupe_error run_load_pipeline(struct env *env, struct account *account, const char *runs_directory,

@@ -434,6 +434,7 @@ static void on_job(struct run *run, struct turn *turn, const struct message_job 
         return;
     }
     struct artifact_job *job = done->arg;
+    artifact_done(run, turn, job);
     struct trial *trial = job->stage < run->pipeline->stage_count ? trial_find(run, job->trial) : NULL;
     if (trial != NULL && !trial->ended && trial->stages[job->stage].state == STAGE_STORING &&
         trial->stages[job->stage].attempt == job->attempt) {
@@ -450,6 +451,7 @@ static void on_job(struct run *run, struct turn *turn, const struct message_job 
         }
     }
     artifact_job_free(job);
+    artifact_collect(run, turn);
 }
 
 static void on_agent_event(struct run *run, struct turn *turn, const struct message_agent_event *event) {

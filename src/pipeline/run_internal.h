@@ -34,6 +34,7 @@ struct stage_result {
     size_t value_length;
     char artifact[40]; /* hex of its hash, or empty; the file is runs/ID/artifacts/HASH */
     uint64_t artifact_bytes;
+    struct artifact_file *file; /* holds it; NULL: none */
     unsigned metric_count;
     struct metric metrics[METRICS_MAX];
     uint64_t cpu_ns, wall_ns;
@@ -95,7 +96,24 @@ struct reuse {
     struct account *account;
     struct map *entries;
     struct reuse_entry *newest, *oldest; /* of REUSE_DONE */
-    uint64_t artifact_bytes, artifact_bytes_max, hits, collected;
+    uint64_t hits, evicted;
+};
+
+struct artifact_files;
+struct artifact_file { /* runs/ID/artifacts/HASH */
+    struct artifact_files *of;
+    char hash[40];
+    uint64_t bytes;
+    unsigned references; /* results that have it; 0: garbage */
+    struct artifact_file *next_garbage;
+};
+struct artifact_files {
+    struct account *account;
+    struct map *by_hash;
+    uint64_t bytes, bytes_max; /* of files that are not garbage */
+    struct artifact_file *garbage;
+    unsigned taking, removing;                   /* jobs under way; never both */
+    struct artifact_job *waiting, **waiting_end; /* to take over, once nothing is removed */
 };
 
 /* What is kept of every told trial (the study keeps configurations). */
@@ -146,8 +164,9 @@ struct run {
     bool exhausted;
     bool deadline_cuts; /* the deadline has ended a task: no new trial could end before it */
     uint32_t trial_mask, test_mask;
-    int64_t sequence;   /* of asks and tells */
-    unsigned test_next; /* 0: baseline, 1: best, 2: done */
+    int64_t sequence;      /* of asks and tells */
+    unsigned stop_signals; /* owner: worker 0 */
+    unsigned test_next;    /* 0: baseline, 1: best, 2: done */
     double test_baseline, test_best;
     bool has_test_baseline, has_test_best;
 
@@ -162,6 +181,7 @@ struct run {
     unsigned record_count, record_capacity;
 
     struct reuse reuse;
+    struct artifact_files files;
     struct map *attempts; /* resume: (trial << 8 | stage) -> last attempt */
     struct stage_result *best_results[PIPELINE_STAGES_MAX];
 
@@ -174,6 +194,7 @@ struct run {
     uint64_t reused_stages;
     char configuration_text[64];
     const struct configuration *fixed; /* --configuration: the one trial of this run */
+    struct configuration *fixed_own;   /* at a resume */
 
     actor_ref agents[PIPELINE_INSTANCES_MAX];
     unsigned agent_count, agents_live;
@@ -260,22 +281,24 @@ void work_remove(struct run *run, struct turn *turn, const char *path);
 void work_job_free(struct work_job *job);
 
 /* stage_reuse.c */
-MUST_CHECK enum troupe_error reuse_init(struct reuse *reuse, struct account *account,
-                                        uint64_t artifact_bytes_max);
+MUST_CHECK enum troupe_error reuse_init(struct reuse *reuse, struct account *account);
 void reuse_free(struct reuse *reuse);
 struct reuse_entry *reuse_find(struct reuse *reuse, uint64_t key);
 struct reuse_entry *reuse_start(struct reuse *reuse, uint64_t key); /* RUNNING; NULL: out of memory */
 void reuse_done(struct reuse *reuse, struct reuse_entry *entry, struct stage_result *result);
 void reuse_abandon(struct reuse *reuse, struct reuse_entry *entry); /* failed: the next one tries itself */
 void reuse_touch(struct reuse *reuse, struct reuse_entry *entry);
-/* The oldest result whose artifact nobody else holds, taken out; NULL: nothing to collect. */
-struct stage_result *reuse_collect(struct reuse *reuse);
+#define REUSE_ENTRIES_MAX 65536u
+/* Forgets the least recently used result that only this list still has; false: there is none. */
+bool reuse_evict(struct reuse *reuse);
 uint64_t stage_key(const struct run *run, const struct trial *trial, unsigned stage);
 /* The variables a stage may see, as a JSON object. */
 void stage_variables(const struct run *run, const struct trial *trial, unsigned stage, struct json *json);
 
 /* artifact.c: hash, fsync, rename into artifacts/, on the pool; JOB_DONE carries the same struct back. */
 struct artifact_job {
+    struct artifact_job *next; /* waiting */
+    bool removes;
     struct env *env;
     struct account *account;
     char from[1400], directory[1100];
@@ -289,7 +312,22 @@ struct artifact_job {
 MUST_CHECK enum troupe_error artifact_start(struct run *run, struct turn *turn, struct trial *trial,
                                             unsigned stage, const char *file, struct stage_result *result);
 void artifact_job_free(struct artifact_job *job);
-void artifact_collect(struct run *run, struct turn *turn); /* back under the bound, on the pool */
+void artifact_waiting_free(struct artifact_files *files);
+void artifact_done(struct run *run, struct turn *turn,
+                   struct artifact_job *job); /* before its result is used */
+void artifact_collect(struct run *run,
+                      struct turn *turn); /* back under the bound; removes garbage, on the pool */
+
+/* artifact_files.c */
+MUST_CHECK enum troupe_error artifact_files_init(struct artifact_files *files, struct account *account,
+                                                 uint64_t bytes_max);
+void artifact_files_free(struct artifact_files *files); /* after every result */
+/* The result has its file from now on, until it is freed. */
+MUST_CHECK enum troupe_error artifact_files_hold(struct artifact_files *files, struct stage_result *result);
+void artifact_file_drop(struct artifact_file *file);                        /* NULL is fine */
+struct artifact_file *artifact_files_garbage(struct artifact_files *files); /* one of it; NULL: none */
+void artifact_file_forget(struct artifact_files *files, struct artifact_file *garbage);
+void artifact_files_sweep(struct run *run); /* at a resume: removes what no result has */
 
 /* run_account.c */
 void account_trial(struct run *run, struct trial *trial);
@@ -306,6 +344,8 @@ void run_resume_trials(struct run *run, struct turn *turn);                    /
 
 /* run_definition.c */
 bool run_definition_write(struct run *run, struct turn *turn);
+/* At a resume: the configuration of a run that evaluates only that one. */
+MUST_CHECK enum troupe_error run_definition_fixed(struct run *run, struct fault *fault);
 
 /* run_trace.c */
 MUST_CHECK enum troupe_error run_trace_open(struct run *run, unsigned workers, struct fault *fault);

@@ -99,7 +99,7 @@ static bool on_told(void *context, const struct store_row *row, const char *name
     return replay->error == TROUPE_OK;
 }
 
-static void read_result(struct run *run, const struct node *root, struct stage_result *result) {
+static void read_result(const struct node *root, struct stage_result *result) {
     const struct node *metrics = node_get(root, "metrics"), *artifact = node_get(root, "artifact");
     size_t count = node_kind(metrics) == DOCUMENT_MAP ? node_count(metrics) : 0;
     for (size_t i = 0; i < count && result->metric_count < METRICS_MAX; i++) {
@@ -114,7 +114,6 @@ static void read_result(struct run *run, const struct node *root, struct stage_r
         const struct node *bytes = node_get(root, "artifact_bytes");
         result->artifact_bytes = node_kind(bytes) == DOCUMENT_INT ? (uint64_t)node_int(bytes) : 0;
     }
-    (void)run;
 }
 
 static bool artifact_there(struct run *run, const struct stage_result *result) {
@@ -127,6 +126,34 @@ static bool artifact_there(struct run *run, const struct stage_result *result) {
            info.bytes == result->artifact_bytes;
 }
 
+/* The result that a row of a stage that ended OK holds; NULL and an error in the replay: none. */
+static struct stage_result *row_result(struct replay *replay, const char *text) {
+    struct run *run = replay->run;
+    struct document *document = NULL;
+    replay->error = parse_text(replay, text, &document);
+    if (replay->error != TROUPE_OK)
+        return NULL;
+    const struct node *value = node_get(document_root(document), "value");
+    struct buffer json_text;
+    buffer_init(&json_text, run->account, 1 << 20);
+    if (value != NULL) {
+        struct json json;
+        json_init(&json, &json_text);
+        node_write_json(value, &json);
+    }
+    struct stage_result *result = NULL;
+    if (buffer_ok(&json_text) == TROUPE_OK)
+        result = stage_result_new(run->account, value != NULL ? buffer_string(&json_text) : NULL,
+                                  json_text.length);
+    if (result != NULL)
+        read_result(document_root(document), result);
+    else
+        replay->error = fault_set(replay->fault, TROUPE_NOMEM, run->id, "out of memory reading the run");
+    buffer_free(&json_text);
+    document_free(document);
+    return result;
+}
+
 static bool on_stage(void *context, const struct store_row *row, const char *name, const char *text) {
     struct replay *replay = context;
     struct run *run = replay->run;
@@ -136,33 +163,32 @@ static bool on_stage(void *context, const struct store_row *row, const char *nam
     if (replay->error != TROUPE_OK || row->a != TASK_OK || name[0] == '\0')
         return replay->error == TROUPE_OK;
     uint64_t key = strtoull(name, NULL, 16);
-    struct document *document = NULL;
-    replay->error = parse_text(replay, text, &document);
-    if (replay->error != TROUPE_OK)
+    struct stage_result *result = row_result(replay, text);
+    if (result == NULL)
         return false;
-    const struct node *value = node_get(document_root(document), "value");
-    struct buffer json_text;
-    buffer_init(&json_text, run->account, 1 << 20);
-    if (value != NULL) {
-        struct json json;
-        json_init(&json, &json_text);
-        node_write_json(value, &json);
-    }
-    struct stage_result *result =
-        stage_result_new(run->account, value != NULL ? buffer_string(&json_text) : NULL, json_text.length);
-    struct reuse_entry *entry = NULL;
-    if (result != NULL && buffer_ok(&json_text) == TROUPE_OK) {
-        read_result(run, document_root(document), result);
-        if (reuse_find(&run->reuse, key) == NULL && artifact_there(run, result))
-            entry = reuse_start(&run->reuse, key);
+    if (reuse_find(&run->reuse, key) == NULL && artifact_there(run, result) &&
+        artifact_files_hold(&run->files, result) == TROUPE_OK) {
+        struct reuse_entry *entry = reuse_start(&run->reuse, key);
         if (entry != NULL)
             reuse_done(&run->reuse, entry, result);
-    } else {
-        replay->error = fault_set(replay->fault, TROUPE_NOMEM, run->id, "out of memory reading the run");
     }
     stage_result_drop(result);
-    buffer_free(&json_text);
-    document_free(document);
+    return true;
+}
+
+/* Of the best trial's own executions: what no key leads to. */
+static bool on_stage_of_best(void *context, const struct store_row *row, const char *name, const char *text) {
+    struct replay *replay = context;
+    struct run *run = replay->run;
+    (void)name;
+    if (row->trial != run->best_trial || row->a != TASK_OK || row->stage >= run->pipeline->stage_count ||
+        run->best_results[row->stage] != NULL)
+        return true;
+    struct stage_result *result = row_result(replay, text);
+    if (result != NULL && artifact_there(run, result) &&
+        artifact_files_hold(&run->files, result) == TROUPE_OK)
+        run->best_results[row->stage] = stage_result_keep(result);
+    stage_result_drop(result);
     return replay->error == TROUPE_OK;
 }
 
@@ -211,7 +237,7 @@ static enum troupe_error replay_tell(struct run *run, const struct replayed *tel
         run->best_trial = tell->trial;
         run->best_objective = tell->objective;
     }
-    if (tell->trial == 0 && run->pipeline->study.baseline_first) {
+    if (tell->trial == 0 && run->pipeline->study.baseline_first && run->fixed == NULL) {
         run->has_baseline = true;
         run->baseline_objective = tell->objective;
     }
@@ -236,7 +262,7 @@ static enum troupe_error replay_rows(struct replay *replay) {
 }
 
 /* The results of the best trial so far, so that collection spares its artifacts and best/ gets them also when
- * no later trial is better. Its stages' keys lead to them; stages without reuse have none to offer. */
+ * no later trial is better. Its stages' keys lead to most of them. */
 static enum troupe_error resume_best(struct run *run, struct fault *fault) {
     if (!run->has_best)
         return TROUPE_OK;
@@ -278,6 +304,13 @@ enum troupe_error run_resume(struct run *run, struct fault *fault) {
         error = replay_rows(&replay);
     if (error == TROUPE_OK)
         error = resume_best(run, fault);
+    if (error == TROUPE_OK && run->has_best) {
+        error = store_read(reader, STORE_STAGE_ENDED, on_stage_of_best, &replay, fault);
+        if (error == TROUPE_OK)
+            error = replay.error;
+    }
+    if (error == TROUPE_OK)
+        artifact_files_sweep(run);
     for (size_t i = 0; i < replay.count; i++)
         memory_free(run->account, replay.rows[i].configuration);
     memory_free(run->account, replay.rows);

@@ -2,7 +2,8 @@
  *
  * key = hash(stage name, version, program, the values it uses, its inputs' keys, data). Two trials that
  * agree on it share one execution: the first computes, the others wait for it (single flight). Results are
- * kept newest first; artifacts past the bound are collected from the oldest that no live trial holds.
+ * kept newest first, a bounded number of them, and no more than their artifacts have room: past it the least
+ * recently used that no live trial has goes.
  * Threads: the engine's turns.
  * Memory:  the run's account. */
 #include "pipeline/run_internal.h"
@@ -37,12 +38,13 @@ struct stage_result *stage_result_keep(struct stage_result *result) {
 void stage_result_drop(struct stage_result *result) {
     if (result == NULL || --result->references > 0)
         return;
+    artifact_file_drop(result->file);
     memory_free(result->account, result->value);
     memory_free(result->account, result);
 }
 
-enum troupe_error reuse_init(struct reuse *reuse, struct account *account, uint64_t artifact_bytes_max) {
-    *reuse = (struct reuse){.account = account, .artifact_bytes_max = artifact_bytes_max};
+enum troupe_error reuse_init(struct reuse *reuse, struct account *account) {
+    *reuse = (struct reuse){.account = account};
     return map_create(account, &reuse->entries);
 }
 
@@ -95,8 +97,9 @@ void reuse_done(struct reuse *reuse, struct reuse_entry *entry, struct stage_res
     CHECK(entry->state == REUSE_RUNNING);
     entry->state = REUSE_DONE;
     entry->result = stage_result_keep(result);
-    reuse->artifact_bytes += result->artifact_bytes;
     list_push(reuse, entry);
+    if (map_count(reuse->entries) > REUSE_ENTRIES_MAX)
+        reuse_evict(reuse);
 }
 
 void reuse_abandon(struct reuse *reuse, struct reuse_entry *entry) {
@@ -110,19 +113,19 @@ void reuse_touch(struct reuse *reuse, struct reuse_entry *entry) {
     list_push(reuse, entry);
 }
 
-struct stage_result *reuse_collect(struct reuse *reuse) {
-    for (struct reuse_entry *entry = reuse->oldest; entry != NULL; entry = entry->newer) {
-        if (entry->result->references > 1 || entry->result->artifact_bytes == 0)
-            continue;
-        struct stage_result *result = entry->result;
-        list_unlink(reuse, entry);
-        map_remove_u64(reuse->entries, entry->key);
-        memory_free(reuse->account, entry);
-        reuse->artifact_bytes -= result->artifact_bytes;
-        reuse->collected++;
-        return result;
-    }
-    return NULL;
+bool reuse_evict(struct reuse *reuse) {
+    /* Those that somebody else has are the best trial's and live ones': few. */
+    struct reuse_entry *entry = reuse->oldest;
+    while (entry != NULL && entry->result->references > 1)
+        entry = entry->newer;
+    if (entry == NULL)
+        return false;
+    list_unlink(reuse, entry);
+    map_remove_u64(reuse->entries, entry->key);
+    stage_result_drop(entry->result);
+    memory_free(reuse->account, entry);
+    reuse->evicted++;
+    return true;
 }
 
 static bool stage_sees(const struct run *run, const struct trial *trial, unsigned stage, unsigned variable) {

@@ -112,56 +112,92 @@ static void variables_are_those_used_and_active(void **state) {
     run_gone(run);
 }
 
-static struct reuse_entry *done(struct reuse *reuse, uint64_t key, uint64_t bytes,
-                                struct stage_result **ret) {
-    struct stage_result *result = stage_result_new(&account, "1", 1);
+static struct reuse_entry *done(struct reuse *reuse, uint64_t key, struct stage_result *result) {
     struct reuse_entry *entry = reuse_start(reuse, key);
     assert_non_null(result);
     assert_non_null(entry);
-    result->artifact_bytes = bytes;
     reuse_done(reuse, entry, result);
-    if (ret != NULL)
-        *ret = result;
-    else
-        stage_result_drop(result);
+    stage_result_drop(result);
     return entry;
 }
 
-static void the_oldest_that_nobody_holds_is_collected(void **state) {
+static void the_least_recently_used_that_nobody_has_is_evicted(void **state) {
     (void)state;
     struct reuse reuse;
-    struct stage_result *held = NULL;
-    assert_int_equal(reuse_init(&reuse, &account, 100), TROUPE_OK);
-    done(&reuse, 1, 40, &held); /* oldest, but held */
-    done(&reuse, 2, 0, NULL);   /* without a file: nothing to collect */
-    struct reuse_entry *touched = done(&reuse, 3, 40, NULL);
-    done(&reuse, 4, 40, NULL);
-    assert_int_equal(reuse.artifact_bytes, 120);
+    assert_int_equal(reuse_init(&reuse, &account), TROUPE_OK);
+    struct stage_result *held =
+        stage_result_keep(done(&reuse, 1, stage_result_new(&account, "1", 1))->result);
+    struct reuse_entry *touched = done(&reuse, 2, stage_result_new(&account, "2", 1));
+    done(&reuse, 3, stage_result_new(&account, "3", 1));
     reuse_touch(&reuse, touched);
-    struct stage_result *out = reuse_collect(&reuse); /* 4: 3 was used since */
-    assert_non_null(out);
-    assert_null(reuse_find(&reuse, 4));
-    assert_non_null(reuse_find(&reuse, 1));
-    assert_int_equal(reuse.artifact_bytes, 80);
-    stage_result_drop(out);
-    stage_result_drop(held); /* now the list's alone */
-    out = reuse_collect(&reuse);
-    assert_null(reuse_find(&reuse, 1));
-    stage_result_drop(out);
-    out = reuse_collect(&reuse);
+    assert_true(reuse_evict(&reuse)); /* 3: 1 is held, 2 was used since */
     assert_null(reuse_find(&reuse, 3));
-    stage_result_drop(out);
-    assert_null(reuse_collect(&reuse));
-    assert_int_equal(reuse.artifact_bytes, 0);
-    assert_int_equal(reuse.collected, 3);
+    assert_non_null(reuse_find(&reuse, 1));
+    assert_true(reuse_evict(&reuse));
+    assert_null(reuse_find(&reuse, 2));
+    assert_false(reuse_evict(&reuse));
+    stage_result_drop(held);
+    assert_true(reuse_evict(&reuse));
+    assert_int_equal(reuse.evicted, 3);
     reuse_free(&reuse);
+    assert_int_equal(account.bytes, 0);
+}
+
+static void results_are_bounded_in_number(void **state) {
+    (void)state;
+    struct reuse reuse;
+    assert_int_equal(reuse_init(&reuse, &account), TROUPE_OK);
+    for (uint64_t key = 0; key < REUSE_ENTRIES_MAX + 100; key++)
+        done(&reuse, key, stage_result_new(&account, NULL, 0));
+    assert_int_equal(map_count(reuse.entries), REUSE_ENTRIES_MAX);
+    assert_null(reuse_find(&reuse, 99));
+    assert_non_null(reuse_find(&reuse, 100));
+    reuse_free(&reuse);
+    assert_int_equal(account.bytes, 0);
+}
+
+static struct stage_result *with_file(struct artifact_files *files, const char *hash, uint64_t bytes) {
+    struct stage_result *result = stage_result_new(&account, NULL, 0);
+    assert_non_null(result);
+    snprintf(result->artifact, sizeof result->artifact, "%s", hash);
+    result->artifact_bytes = bytes;
+    assert_int_equal(artifact_files_hold(files, result), TROUPE_OK);
+    return result;
+}
+
+/* Equal bytes are one file: it may go only when the last result that has them has gone, and comes back whole when they
+ * are made again before it is removed. */
+static void a_file_goes_with_its_last_result(void **state) {
+    (void)state;
+    struct artifact_files files;
+    assert_int_equal(artifact_files_init(&files, &account, 100), TROUPE_OK);
+    struct stage_result *a = with_file(&files, "aa", 40), *b = with_file(&files, "aa", 40),
+                        *c = with_file(&files, "cc", 7), *none = with_file(&files, "", 0);
+    assert_int_equal(files.bytes, 47);
+    stage_result_drop(a);
+    assert_null(artifact_files_garbage(&files));
+    assert_int_equal(files.bytes, 47);
+    stage_result_drop(b);
+    stage_result_drop(none);
+    assert_int_equal(files.bytes, 7);
+    assert_string_equal(artifact_files_garbage(&files)->hash, "aa");
+    a = with_file(&files, "aa", 40); /* again, before it was removed */
+    assert_null(artifact_files_garbage(&files));
+    assert_int_equal(files.bytes, 47);
+    stage_result_drop(a);
+    artifact_file_forget(&files, artifact_files_garbage(&files));
+    a = with_file(&files, "aa", 40);
+    assert_int_equal(files.bytes, 47);
+    stage_result_drop(a);
+    stage_result_drop(c);
+    artifact_files_free(&files);
     assert_int_equal(account.bytes, 0);
 }
 
 static void an_abandoned_entry_is_gone(void **state) {
     (void)state;
     struct reuse reuse;
-    assert_int_equal(reuse_init(&reuse, &account, 100), TROUPE_OK);
+    assert_int_equal(reuse_init(&reuse, &account), TROUPE_OK);
     struct reuse_entry *entry = reuse_start(&reuse, 7);
     assert_ptr_equal(reuse_find(&reuse, 7), entry);
     reuse_abandon(&reuse, entry);
@@ -174,7 +210,7 @@ static void each_allocation_refused(void **state) {
     (void)state;
     FOR_EACH_FAILING_ALLOCATION(n) {
         struct reuse reuse;
-        if (reuse_init(&reuse, &account, 100) == TROUPE_OK) {
+        if (reuse_init(&reuse, &account) == TROUPE_OK) {
             struct reuse_entry *entry = reuse_start(&reuse, 7);
             struct stage_result *result = stage_result_new(&account, "12345", 5);
             if (entry != NULL && result != NULL)
@@ -194,7 +230,9 @@ int main(void) {
         cmocka_unit_test(a_key_depends_on_what_the_stage_uses),
         cmocka_unit_test(a_key_depends_on_version_program_and_data),
         cmocka_unit_test(variables_are_those_used_and_active),
-        cmocka_unit_test(the_oldest_that_nobody_holds_is_collected),
+        cmocka_unit_test(the_least_recently_used_that_nobody_has_is_evicted),
+        cmocka_unit_test(results_are_bounded_in_number),
+        cmocka_unit_test(a_file_goes_with_its_last_result),
         cmocka_unit_test(an_abandoned_entry_is_gone),
         cmocka_unit_test(each_allocation_refused),
     };

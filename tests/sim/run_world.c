@@ -236,6 +236,8 @@ void run_world_live(struct run_world *world, const struct run_life *life, struct
                                       .run_id = RUN_WORLD_ID,
                                       .resume = life->resume,
                                       .trace = world->seed % 4 == 0,
+                                      /* room for two files, while four different ones are made */
+                                      .artifacts_bytes_max = world->seed % 2 == 1 ? 5 : 0,
                                       .observer = {.fn = observe, .context = world}};
     ret_end->error = life->resume
                          ? run_load_pipeline(world->env, &world->account, RUN_WORLD_RUNS, RUN_WORLD_ID, NULL,
