@@ -282,6 +282,7 @@ static enum troupe_error file_fill(struct env *env, const char *path, const stru
 static enum troupe_error file_replace(struct env *env, const char *path, const struct source *source,
                                       struct fault *fault) {
     char temporary[ENV_PATH_MAX], parent[ENV_PATH_MAX];
+    struct fault own = {0}; /* names the temporary file, which nobody has heard of */
     /* Random: neither what a crashed process left nor another one that writes here may stand in the way, and pids
      * are the same ones again after a restart, or in another container. */
     int made =
@@ -290,12 +291,12 @@ static enum troupe_error file_replace(struct env *env, const char *path, const s
         return fault_set(fault, TROUPE_LIMIT, "", "a path is longer than %d bytes", ENV_PATH_MAX - 1);
     enum troupe_error error = env_parent(path, parent, sizeof parent);
     if (!error)
-        error = file_fill(env, temporary, source, fault);
+        error = file_fill(env, temporary, source, &own);
     if (!error)
-        error = env_rename(env, temporary, path, fault);
+        error = env_rename(env, temporary, path, &own);
     if (error) {
         IGNORE(env_remove(env, temporary), "the first error is the one to report");
-        return error;
+        return fault_set(fault, error, path, "%s", own.text[0] ? own.text : error_text(error));
     }
     error = env_sync_directory(env, parent);
     return error ? fault_set(fault, error, parent, "cannot make the file durable: %s", error_text(error))

@@ -364,6 +364,9 @@ def nothing_kept():
         out, _ = place.call("run", MINIMAL, "--trials", "2", "--runs", "elsewhere/deep", "--run-id", "a b")
         assert "elsewhere/deep/a b" in out
         assert [run["run"] for run in place.json("runs", "--runs", "elsewhere/deep", "--json")["runs"]] == ["a b"]
+        for path, status in (("nowhere/page.html", 5), ("elsewhere", 7)):  # told by the name that was given
+            _, err = place.call("show", "a b", "--runs", "elsewhere/deep", "--html", path, status=status)
+            assert err.startswith("troupe: %s: " % path) and ".tmp" not in err, err
         place.call("show", "a b", "--runs", "elsewhere/deep", "--html", "page.html")
         with open(os.path.join(place.path, "page.html")) as file:
             assert file.read(15).lower() == "<!doctype html>"
