@@ -19,22 +19,25 @@
 
 #define LINE_MAX_BYTES (1 << 20)
 
-struct optimizer {
-    struct account account;
-    struct buffer answer;
+/* What one init made. */
+struct search {
     struct document *definition; /* the space's */
     struct space *space;
     struct study *study;
+};
+
+struct optimizer {
+    struct account account;
+    struct buffer answer;
+    struct search search;
     bool ended;
 };
 
-static void optimizer_clear(struct optimizer *optimizer) {
-    study_free(optimizer->study);
-    space_free(optimizer->space);
-    document_free(optimizer->definition);
-    optimizer->study = NULL;
-    optimizer->space = NULL;
-    optimizer->definition = NULL;
+static void search_clear(struct search *search) {
+    study_free(search->study);
+    space_free(search->space);
+    document_free(search->definition);
+    *search = (struct search){0};
 }
 
 /* {"parent":"k","in":["a"]} -> "when":{"k":["a"]} */
@@ -102,14 +105,14 @@ static enum troupe_error variable_translate(const struct node *variable, struct 
     return error;
 }
 
-static enum troupe_error space_read(struct optimizer *optimizer, const struct node *message,
-                                    struct fault *fault) {
+static enum troupe_error space_read(struct account *account, const struct node *message,
+                                    struct search *search, struct fault *fault) {
     const struct node *variables = node_get(message, "space");
     struct buffer text;
     struct json json;
     if (node_kind(variables) != DOCUMENT_LIST)
-        return space_compile(variables, node_get(message, "constraints"), &optimizer->space, fault);
-    buffer_init(&text, &optimizer->account, 0);
+        return space_compile(variables, node_get(message, "constraints"), &search->space, fault);
+    buffer_init(&text, account, 0);
     json_init(&json, &text);
     json_object_begin(&json);
     enum troupe_error error = TROUPE_OK;
@@ -119,11 +122,11 @@ static enum troupe_error space_read(struct optimizer *optimizer, const struct no
     if (!error)
         error = buffer_ok(&text);
     if (!error)
-        error = document_parse_json(buffer_string(&text), text.length, "space", NULL, &optimizer->definition,
-                                    fault);
+        error =
+            document_parse_json(buffer_string(&text), text.length, "space", NULL, &search->definition, fault);
     if (!error)
-        error = space_compile(document_root(optimizer->definition), node_get(message, "constraints"),
-                              &optimizer->space, fault);
+        error = space_compile(document_root(search->definition), node_get(message, "constraints"),
+                              &search->space, fault);
     buffer_free(&text);
     return error;
 }
@@ -133,7 +136,6 @@ static enum troupe_error op_init(struct optimizer *optimizer, const struct node 
     struct study_options options = {0};
     int64_t seed = 0, objectives = 1, startup = 0, deterministic = 0;
     const char *sampler = "auto";
-    optimizer_clear(optimizer);
     enum troupe_error error = node_read_int(node_get(message, "seed"), 0, INT64_MAX, &seed, fault);
     if (!error)
         error = node_read_int(node_get(message, "n_objectives"), 1, 16, &objectives, fault);
@@ -156,29 +158,33 @@ static enum troupe_error op_init(struct optimizer *optimizer, const struct node 
     options.seed = (uint64_t)seed;
     options.startup = (unsigned)startup;
     options.deterministic = (unsigned)deterministic;
-    error = space_read(optimizer, message, fault);
+    struct search search = {0}; /* the running one goes on when this init is refused */
+    error = space_read(&optimizer->account, message, &search, fault);
     if (!error) {
-        options.baseline_first = space_has_baseline(optimizer->space);
-        error = study_create(optimizer->space, &options, &optimizer->study, fault);
+        options.baseline_first = space_has_baseline(search.space);
+        error = study_create(search.space, &options, &search.study, fault);
     }
-    if (error)
-        optimizer_clear(optimizer);
-    else
-        json_field_bool(json, "ok", true);
-    return error;
+    if (error) {
+        search_clear(&search);
+        return error;
+    }
+    search_clear(&optimizer->search);
+    optimizer->search = search;
+    json_field_bool(json, "ok", true);
+    return TROUPE_OK;
 }
 
 static enum troupe_error op_ask(struct optimizer *optimizer, struct json *json, struct fault *fault) {
     struct configuration configuration;
     unsigned number;
-    enum troupe_error error = study_ask(optimizer->study, &number, &configuration, fault);
+    enum troupe_error error = study_ask(optimizer->search.study, &number, &configuration, fault);
     if (error)
         return error;
     json_key(json, "trial");
     json_object_begin(json);
     json_field_int(json, "id", number);
     json_key(json, "params");
-    space_write_json(optimizer->space, &configuration, json);
+    space_write_json(optimizer->search.space, &configuration, json);
     json_object_end(json);
     return TROUPE_OK;
 }
@@ -207,8 +213,9 @@ static enum troupe_error op_tell(struct optimizer *optimizer, const struct node 
     if (!error && !failed)
         error = node_read_real(node_at(values, 0), &objective, fault);
     if (!error)
-        error = failed ? study_tell_failed(optimizer->study, (unsigned)id, fault)
-                       : study_tell_constrained(optimizer->study, (unsigned)id, objective, violation, fault);
+        error = failed ? study_tell_failed(optimizer->search.study, (unsigned)id, fault)
+                       : study_tell_constrained(optimizer->search.study, (unsigned)id, objective, violation,
+                                                fault);
     if (!error)
         json_field_bool(json, "ok", true);
     return error;
@@ -217,38 +224,72 @@ static enum troupe_error op_tell(struct optimizer *optimizer, const struct node 
 static void op_best(struct optimizer *optimizer, struct json *json) {
     unsigned number;
     double objective;
-    if (study_best(optimizer->study, &number, &objective))
+    if (study_best(optimizer->search.study, &number, &objective))
         return;
     json_key(json, "params");
-    space_write_json(optimizer->space, study_configuration(optimizer->study, number), json);
+    space_write_json(optimizer->search.space, study_configuration(optimizer->search.study, number), json);
+}
+
+static enum troupe_error op_end(struct optimizer *optimizer, struct json *json) {
+    optimizer->ended = true;
+    json_field_bool(json, "ok", true);
+    return TROUPE_OK;
+}
+
+static const struct op {
+    const char *name;
+    const char *keys[12];
+    bool needs_init;
+} ops[] = {
+    {"init", /* the last three are what a caller may know of its problem: accepted, and nothing depends on them */
+     {"op", "space", "constraints", "seed", "maximise", "sampler", "startup", "deterministic", "n_objectives",
+      "n_constraints", "noisy", "budget"},
+     false},
+    {"ask", {"op"}, true},
+    {"tell", {"op", "id", "values", "failed", "constraints"}, true},
+    {"best", {"op"}, true},
+    {"end", {"op"}, false},
+};
+
+static enum troupe_error op_find(const struct node *message, const struct op **ret_op, struct fault *fault) {
+    const char *name = NULL;
+    if (node_kind(message) != DOCUMENT_MAP)
+        return fault_set(fault, TROUPE_INVALID, "", "expected an object such as {\"op\":\"ask\"}");
+    enum troupe_error error = node_read_string(node_get(message, "op"), &name, fault);
+    if (error)
+        return error;
+    for (size_t i = 0; name && i < ARRAY_COUNT(ops); i++)
+        if (strcmp(name, ops[i].name) == 0) {
+            size_t count = 0;
+            while (count < ARRAY_COUNT(ops[i].keys) && ops[i].keys[count])
+                count++;
+            *ret_op = &ops[i];
+            return node_check_keys(message, ops[i].keys, count, fault);
+        }
+    return fault_set(fault, TROUPE_INVALID, "op", "expected op to be init, ask, tell, best or end");
 }
 
 static enum troupe_error message_answer(struct optimizer *optimizer, const struct node *message,
                                         struct json *json, struct fault *fault) {
-    const char *op = NULL;
-    if (node_kind(message) != DOCUMENT_MAP)
-        return fault_set(fault, TROUPE_INVALID, "", "expected an object such as {\"op\":\"ask\"}");
-    enum troupe_error error = node_read_string(node_get(message, "op"), &op, fault);
+    const struct op *op = NULL;
+    enum troupe_error error = op_find(message, &op, fault);
     if (error)
         return error;
-    if (op && strcmp(op, "init") == 0)
+    if (op->needs_init && !optimizer->search.study)
+        return fault_set(fault, TROUPE_INVALID, "op", "the first message must be init");
+    switch (op->name[0]) {
+    case 'i':
         return op_init(optimizer, message, json, fault);
-    if (op && strcmp(op, "end") == 0) {
-        optimizer->ended = true;
-        json_field_bool(json, "ok", true);
+    case 'a':
+        return op_ask(optimizer, json, fault);
+    case 't':
+        return op_tell(optimizer, message, json, fault);
+    case 'e':
+        return op_end(optimizer, json);
+    default:
+        op_best(optimizer, json);
         return TROUPE_OK;
     }
-    bool known = op && (strcmp(op, "ask") == 0 || strcmp(op, "tell") == 0 || strcmp(op, "best") == 0);
-    if (!known)
-        return fault_set(fault, TROUPE_INVALID, "op", "expected op to be init, ask, tell, best or end");
-    if (!optimizer->study)
-        return fault_set(fault, TROUPE_INVALID, "op", "the first message must be init");
-    if (op[0] == 'a')
-        return op_ask(optimizer, json, fault);
-    if (op[0] == 't')
-        return op_tell(optimizer, message, json, fault);
-    op_best(optimizer, json);
-    return TROUPE_OK;
 }
 
 static void line_answer(struct optimizer *optimizer, const char *line, size_t length) {
@@ -315,7 +356,7 @@ enum troupe_error command_optimize(struct session *session, int argc, const char
     char *line = memory_alloc(&optimizer.account, LINE_MAX_BYTES + 2);
     error = line ? lines_answer(&optimizer, line, fault)
                  : fault_set(fault, TROUPE_NOMEM, "optimize", "out of memory");
-    optimizer_clear(&optimizer);
+    search_clear(&optimizer.search);
     buffer_free(&optimizer.answer);
     memory_free(&optimizer.account, line);
     return error;

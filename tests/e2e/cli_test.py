@@ -411,6 +411,18 @@ def ask_and_tell():
         assert answers[5]["params"] == answers[2]["trial"]["params"]  # less is better
         answers = talk(place, {"op": "ask"}, {"op": "init", "space": {"x": "float(2,1)"}}, {"op": "nonsense"})
         assert all("error" in answer for answer in answers), answers
+        # an init that is refused leaves the running search as it was
+        init = {"op": "init", "space": {"x": "float(0,1)"}}
+        answers = talk(place, init, {"op": "ask"}, {"op": "init", "space": {"x": "float(2,1)"}}, {**init, "sampler": "no"},
+                       {"op": "tell", "id": 0, "values": [1]}, {"op": "best"}, init, {"op": "best"})
+        assert "error" in answers[2] and "error" in answers[3] and answers[4] == {"ok": True}, answers
+        assert answers[5]["params"] == answers[1]["trial"]["params"] and answers[6:] == [{"ok": True}, {}], answers
+        hints = {"n_objectives": 1, "n_constraints": 1, "noisy": False, "budget": 200, "seed": 0}
+        assert talk(place, {**init, **hints}) == [{"ok": True}]
+        for message, nearest in (({**init, "maximize": True}, "maximise"), ({"op": "tell", "id": 0, "value": [1]}, "values"),
+                                 ({"op": "ask", "opp": 1}, "op"), ({"op": "end", "o": 1}, "op")):
+            answers = talk(place, init, {"op": "ask"}, message, {"op": "ask"})
+            assert "'%s'" % nearest in answers[2].get("error", "") and "trial" in answers[3], (message, answers)
         out, err = place.call("optimize", text="x" * (1 << 21), status=3)
         assert "longer than" in err
 
