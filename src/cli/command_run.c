@@ -17,7 +17,8 @@ const struct command_page page_run = {
     "objective. The pipeline is a YAML FILE; or, without one, any command that\n"
     "prints a number, its {placeholders} filled in for each trial.\n\n"
     "A run ends when its trials are done or its deadline has come. Ctrl-C once: no\n"
-    "new trials, what is done is kept, --resume goes on; twice: ends at once.\n"
+    "new trials, what runs is cancelled, what is done is kept, --resume goes on;\n"
+    "twice: ends at once.\n"
     "Everything of a run is in runs/ID: best/ holds the best configuration, its\n"
     "model and reproduce.sh; report.html shows trials, slices and time.\n",
     "  troupe run examples/digits/pipeline.yaml\n"

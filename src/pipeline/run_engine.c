@@ -499,7 +499,7 @@ static void engine_handle(struct turn *turn, void *state, const struct message *
         break;
     case MESSAGE_RUN_STOP:
         stop_search(run, turn, RUN_STOPPED,
-                    "interrupted: no new trials, waiting for what runs; once more stops at once");
+                    "interrupted: no new trials, what runs is cancelled; once more stops at once");
         run_continue(run, turn);
         break;
     default: /* COORDINATED, TASK_PROGRESS: nothing to decide */

@@ -186,7 +186,7 @@ def interrupted():
     terminal.until(lambda: told(terminal) >= 2)
     os.write(terminal.master, b"\x03")  # Ctrl-C, echoed as ^C
     text = terminal.end(130)
-    assert "interrupted: no new trials" in text and "\nresume     troupe run --resume minimal-" in text, text
+    assert "interrupted: no new trials, what runs is cancelled" in text and "\nresume     troupe run --resume minimal-" in text, text
     assert not re.search(LIVE.pattern, text, re.M) and "^C" not in text, text
 
 
