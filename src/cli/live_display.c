@@ -107,7 +107,8 @@ static void write_progress(const struct live_display *display, const struct run_
     line_format(line, "%s", progress->pipeline->name);
     line_style(line, PLAIN);
     if (progress->pipeline->trials != 0)
-        line_format(line, "  %u of %u trials ", progress->told, progress->pipeline->trials);
+        line_format(line, "  %u of %u trial%s ", progress->told, progress->pipeline->trials,
+                    progress->pipeline->trials == 1 ? "" : "s");
     else
         line_format(line, "  %u trials ", progress->told);
     line_format(line, "[%s]", bar);

@@ -199,6 +199,22 @@ enum troupe_error option_table_parse(const struct option_table *table, struct ar
     return error;
 }
 
+const struct option_row *option_table_row(const struct option_table *table, const char *word,
+                                          bool *ret_next) {
+    const struct option_row *row = NULL;
+    bool joined = false;
+    if (word[0] == '-' && word[1] == '-' && word[2] != '\0') {
+        size_t length = strcspn(word + 2, "=");
+        row = row_by_name(table, word + 2, length);
+        joined = word[2 + length] == '=';
+    } else if (word[0] == '-' && word[1] != '\0' && word[1] != '-') {
+        row = row_by_letter(table, word[1]);
+        joined = word[2] != '\0';
+    }
+    *ret_next = row != NULL && !joined && row->kind != OPTION_IS_FLAG && row->kind != OPTION_IS_OPTIONAL;
+    return row;
+}
+
 /* The phrase in its column, broken at blanks. */
 static void write_phrase(struct buffer *out, const char *text) {
     enum { COLUMN = 29, WIDTH = 80 };

@@ -64,6 +64,9 @@ struct option_words {
 MUST_CHECK enum troupe_error option_table_parse(const struct option_table *table, struct arena *arena,
                                                 struct option_words *words, void *values,
                                                 struct config *config, struct fault *fault);
+/* The row that `word` names in any of its forms (--name, --name=value, -n, -nvalue); NULL: none. *ret_next: its
+ * value is the next word; never for an OPTIONAL one. */
+const struct option_row *option_table_row(const struct option_table *table, const char *word, bool *ret_next);
 /* The rows as help shows them, aligned. */
 void option_table_write_help(const struct option_table *table, struct buffer *out);
 /* "--var --metric ... --help": every long name. */

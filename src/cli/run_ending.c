@@ -25,6 +25,10 @@ static void write_word(struct buffer *out, const char *word) {
 
 void run_ending_write_again(const struct run_request *request, struct buffer *out) {
     buffer_text(out, "troupe run");
+    if (request->values.configuration != NULL) { /* of this run, so not among the words of every later one */
+        buffer_text(out, " --configuration ");
+        write_word(out, request->values.configuration);
+    }
     for (const char *const *word = request->rerun; word != NULL && *word != NULL; word++) {
         buffer_text(out, " ");
         write_word(out, *word);

@@ -53,7 +53,8 @@ static void started_text(const struct run_progress *progress, char *out, size_t 
              progress->pipeline->maximise ? "maximise" : "minimise", progress->pipeline->objective_metric,
              progress->slots);
     if (progress->pipeline->trials != 0) {
-        snprintf(part, sizeof part, ", %u trials", progress->pipeline->trials);
+        snprintf(part, sizeof part, ", %u trial%s", progress->pipeline->trials,
+                 progress->pipeline->trials == 1 ? "" : "s");
         append(out, size, part);
     }
     if (progress->deadline_in_ns != UINT64_MAX) {

@@ -153,13 +153,15 @@ static enum troupe_error load_command(struct session *session, struct run_reques
     if (values->seed != NULL && (text_int(values->seed, &seed) != TROUPE_OK || seed < 0))
         return fault_set(fault, TROUPE_USAGE, "--seed", "expected a whole number from 0, found '%.80s'",
                          values->seed);
+    /* --configuration evaluates once: then nothing needs to be said about a budget. */
+    unsigned trials = values->trials == 0 && values->configuration != NULL ? 1 : (unsigned)values->trials;
     struct pipeline_command command = {.vars = values->vars.texts,
                                        .var_count = values->vars.count,
                                        .constraints = values->constraints.texts,
                                        .constraint_count = values->constraints.count,
                                        .metric = values->metric,
                                        .minimise = values->minimise,
-                                       .trials = (unsigned)values->trials,
+                                       .trials = trials,
                                        .jobs = (unsigned)values->jobs,
                                        .deadline = values->deadline,
                                        .timeout = values->timeout,
@@ -216,25 +218,19 @@ static enum troupe_error read_configuration(struct session *session, struct run_
     if (error == TROUPE_OK)
         error = space_read_json(request->pipeline->space, document_root(document), &request->configuration,
                                 fault);
+    if (error == TROUPE_OK)
+        request->pipeline->trials = 1; /* what is shown and waited for, whatever the definition says */
     document_free(document);
     buffer_free(&text);
     return error;
 }
 
-/* Words that would only repeat what belongs to one run, or to how it is shown, are left out. */
-static bool is_of_one_run(const char *word, bool *ret_has_value) {
-    static const struct {
-        const char *name;
-        bool value;
-    } dropped[] = {{"--run-id", true}, {"--json", false},         {"--quiet", false},
-                   {"-q", false},      {"--configuration", true}, {"-c", true}};
-    for (size_t i = 0; i < ARRAY_COUNT(dropped); i++) {
-        size_t length = strlen(dropped[i].name);
-        if (strncmp(word, dropped[i].name, length) == 0 && (word[length] == '\0' || word[length] == '=')) {
-            *ret_has_value = dropped[i].value && word[length] == '\0';
+/* Options that would only repeat what belongs to one run, or to how it is shown, are left out. */
+static bool is_of_one_run(const struct option_row *row) {
+    static const char *const names[] = {"run-id", "json", "quiet", "configuration"};
+    for (size_t i = 0; row != NULL && i < ARRAY_COUNT(names); i++)
+        if (strcmp(row->name, names[i]) == 0)
             return true;
-        }
-    }
     return false;
 }
 
@@ -253,13 +249,16 @@ static enum troupe_error make_rerun(struct session *session, int argc, const cha
         }
         argc = 0;
     }
-    bool command = false, has_value = false;
+    bool command = false;
     for (int i = 1; i < argc; i++) {
+        bool next = false;
         command = command || strcmp(argv[i], "--") == 0;
-        if (!command && is_of_one_run(argv[i], &has_value))
-            i += has_value;
-        else
-            words[count++] = argv[i];
+        const struct option_row *row = command ? NULL : option_table_row(&run_options_table, argv[i], &next);
+        bool kept = !is_of_one_run(row);
+        for (int last = i + next; i <= last && i < argc; i++)
+            if (kept)
+                words[count++] = argv[i];
+        i--;
     }
     request->rerun = words;
     return TROUPE_OK;

@@ -98,6 +98,30 @@ static void every_spelling(void **state) {
     }
 }
 
+/* If it failed, a command that is written down to be run again would keep or lose the wrong word. */
+static void rows_by_any_spelling(void **state) {
+    (void)state;
+    static const struct {
+        const char *word, *name;
+        bool next;
+    } cases[] = {{"--metric", "metric", true}, {"--metric=a", "metric", false},
+                 {"-m", "metric", true},       {"-macc", "metric", false},
+                 {"-n", "trials", true},       {"-n7", "trials", false},
+                 {"--var", "var", true},       {"-f", "fast", false},
+                 {"--fast", "fast", false},    {"-r", "resume", false},
+                 {"-rx", "resume", false},     {"--metrics", NULL, false},
+                 {"--workers", NULL, false},   {"-x", NULL, false},
+                 {"-", NULL, false},           {"--", NULL, false},
+                 {"metric", NULL, false},      {"", NULL, false}};
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        bool next = !cases[i].next;
+        const struct option_row *row = option_table_row(&table, cases[i].word, &next);
+        assert_int_equal(row != NULL, cases[i].name != NULL);
+        assert_true(row == NULL || strcmp(row->name, cases[i].name) == 0);
+        assert_int_equal(next, cases[i].next);
+    }
+}
+
 static void what_follows_the_dashes(void **state) {
     (void)state;
     struct parsed parsed;
@@ -248,7 +272,7 @@ int main(void) {
         cmocka_unit_test(every_spelling),         cmocka_unit_test(what_follows_the_dashes),
         cmocka_unit_test(options_of_the_process), cmocka_unit_test(refusals),
         cmocka_unit_test(without_memory),         cmocka_unit_test(commands_keep_the_rules),
-        cmocka_unit_test(help_fits_a_terminal),
+        cmocka_unit_test(help_fits_a_terminal),   cmocka_unit_test(rows_by_any_spelling),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

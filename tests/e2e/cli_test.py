@@ -220,6 +220,18 @@ def a_run_from_end_to_end():
                                capture_output=True, env=environment(place.path), timeout=300)
         assert again.returncode == 0, again.stderr
         assert re.search(r"^best +bytes %d " % response["objective"], again.stdout, re.M), again.stdout
+        # one configuration, named in every form: evaluated once, said so, and not what its script repeats
+        chosen = place.file("chosen.json", json.dumps({"column": 2, "level": 3}))
+        for number, form in enumerate((["-c" + chosen], ["-c", chosen], ["--configuration=" + chosen])):
+            run = "c%d" % number
+            out, _ = place.call("run", MINIMAL, *form, "-q" if number == 2 else "--trials=12", "--run-id", run)
+            assert number == 2 or ", 1 trial" in out.splitlines()[0], out
+            assert re.search(r"^trials +1$|^trials +1,", out, re.M), out
+            assert re.search(r"^again +troupe run --configuration \S+/chosen.json ", out, re.M), out
+            with open(os.path.join(place.path, "runs", run, "report.html")) as file:
+                assert "troupe run --configuration " in file.read()
+            with open(os.path.join(place.path, "runs", run, "best/reproduce.sh")) as file:
+                assert "chosen.json" not in file.read(), form
         # the definition again, as a run of its own
         second = place.json("run", "--again", "one", "--trials", "2", "--json")
         assert second["trials"] == 2 and second["run"] != "one" and second["baseline"] == response["baseline"]
@@ -238,6 +250,10 @@ def the_form_without_a_file():
             model = json.load(file)  # what the best trial's command wrote
         shown = place.json("show", run, "--json")
         assert model["lr"] == shown["best"]["lr"], (model["lr"], shown["best"])
+        # one configuration needs no budget
+        place.file("lr.json", json.dumps({"lr": 0.5, "depth": 3}))
+        once = place.json("run", *words[:6], "-clr.json", "--json", "--", "echo", "val_acc={lr}")
+        assert once["trials"] == 1 and once["objective"] == 0.5 and once["best"]["depth"] == 3, once
         # a command that fails, fails its trial and says why; the run goes on
         flaky = "import sys; x = float(sys.argv[1]); print('m=%g' % x) if x > 0.3 else sys.exit('too small')"
         response = place.json("run", "--var", "x=float(0,1)", "--metric", "m", "--trials", "8", "--json", "--", sys.executable,
