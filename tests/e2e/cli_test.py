@@ -210,7 +210,7 @@ def a_run_from_end_to_end():
         assert "Critical path of trial 3" in place.call("analyze", "--trial", "3")[0]
         _, err = place.call("analyze", "one", "--trial", "6", status=5)
         assert "one has no trial 6" in err
-        left = {"artifacts", "best", "lock", "packer.log", "pipeline.json", "report.html", "store.db"}
+        left = {"artifacts", "best", "lock", "packer.log", "report.html", "store.db"}
         assert set(os.listdir(os.path.join(place.path, "runs/one"))) == left  # readers leave nothing behind
         # a name is used once
         _, err = place.call("run", MINIMAL, "--run-id", "one", status=5)
