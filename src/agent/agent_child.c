@@ -114,6 +114,7 @@ static void restart_or_give_up(struct instance *instance, enum troupe_error erro
 
 void child_start(struct instance *instance, uint64_t now_ns) {
     instance->restart_ns = INSTANCE_NEVER;
+    instance->writes_refused = 0;
     instance->blame = TROUPE_OK;
     struct env_child_spec spec = {.argv = instance->argv,
                                   .environment = instance->environment,
@@ -163,7 +164,7 @@ void child_start(struct instance *instance, uint64_t now_ns) {
 
 /* ---- kill ---- */
 
-static void child_kill(struct instance *instance, enum troupe_error blame, const char *text) {
+void child_kill(struct instance *instance, enum troupe_error blame, const char *text) {
     if (instance->state == INSTANCE_KILLED || !instance->link.child)
         return;
     instance->blame = blame;

@@ -111,6 +111,7 @@ struct instance {
     struct held *slots, *unused;
     struct heap queue;
     struct held *worker_first, *worker_last;
+    unsigned writes_refused; /* one after the other: the child has closed its input */
     unsigned held_count, at_worker;
     unsigned capability_count;
     struct instance_capability {
@@ -197,6 +198,8 @@ void instance_become(struct instance *instance, enum instance_state state);
 void instance_state_follow(struct instance *instance); /* READY, BUSY or CANCELLING */
 
 /* ---- agent_outgoing.c ---- */
+/* Ends the child; its tasks end with `blame`. Nothing happens to one that is killed already. */
+void child_kill(struct instance *instance, enum troupe_error blame, const char *text);
 void child_pump(struct instance *instance, uint64_t now_ns); /* tasks from the queue to the worker */
 size_t outgoing_bytes_max(const struct agent_spec *spec);    /* of instance->out */
 

@@ -9,6 +9,7 @@
 #include "agent/agent_instance.h"
 
 #define PUMP_AGAIN_NS UINT64_C(10000000)
+#define WRITES_REFUSED_MAX 100u       /* PUMP_AGAIN_NS apart: a second */
 #define PIECE_BYTES ((size_t)1 << 16) /* what a pipe holds */
 #define PIECE_TASKS 64
 
@@ -91,15 +92,22 @@ static bool line_add(struct instance *instance, struct piece *piece, uint64_t no
 static bool piece_send(struct instance *instance, struct piece *piece, uint64_t now_ns) {
     struct buffer *out = &instance->out;
     enum troupe_error error = piece->count > 0 ? buffer_ok(out) : TROUPE_FULL;
-    if (error == TROUPE_OK)
+    bool refused = false;
+    if (error == TROUPE_OK) {
         error = worker_link_write(&instance->link, out->bytes, out->length);
+        refused = error == TROUPE_DEAD || error == TROUPE_NOMEM;
+    }
     if (error != TROUPE_OK) {
+        /* Mostly its end is told in a moment; a child that closed its input and lives on is ended. */
+        if (refused && instance->link.child != NULL && ++instance->writes_refused > WRITES_REFUSED_MAX)
+            child_kill(instance, TROUPE_WORKER, "it cannot be written to: its input is closed");
         while (piece->count > 0)
             queue_push_back(instance, piece->tasks[--piece->count]);
         if (heap_first(&instance->queue))
             instance->pump_again_ns = instance_after(now_ns, PUMP_AGAIN_NS);
         return false;
     }
+    instance->writes_refused = 0;
     COUNT(instance, lines_out, piece->lines);
     COUNT(instance, bytes_out, out->length);
     for (unsigned at = 0; at < piece->count; at++)

@@ -350,6 +350,8 @@ static void attend(struct once_run *run) {
             return;
         if (streams[3].revents && worker_loop_cancelled(run->loop, run->task))
             stop_group(run, "cancelled", now);
+        if (reaped(run)) /* reading the input may have taken the byte that told of it */
+            return;
         if (terminated || worker_loop_input_ended(run->loop))
             stop_group(run, "stopped with its worker", now);
         if (now >= run->stop_ns)

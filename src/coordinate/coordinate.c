@@ -59,6 +59,8 @@ static void on_ask_failed(struct coordinator *coordinator, struct turn *turn, st
 }
 
 static void on_registry_change(struct coordinator *coordinator, struct turn *turn, struct message *message) {
+    if (message->token != coordinator->watch)
+        return; /* of a watch that was given up: the new one has told, or will tell, all of it */
     struct message_registry_change *change = MESSAGE_PAYLOAD(message, struct message_registry_change);
     struct agent_view *view = snapshot_change(&coordinator->snapshot, change, turn->now_ns);
     if (view && actor_monitor(turn, view->actor, view->index)) {

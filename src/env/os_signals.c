@@ -36,7 +36,8 @@ static void on_signal(uv_poll_t *handle, int status, int events) {
     os->callbacks++;
     struct signalfd_siginfo info;
     while (os->signal_fd >= 0 && read(os->signal_fd, &info, sizeof info) == (ssize_t)sizeof info)
-        os->signal_fn(os->signal_context, signal_meaning(info.ssi_signo));
+        if (os->signal_fn != NULL) /* nobody listens any more while a run is taken down */
+            os->signal_fn(os->signal_context, signal_meaning(info.ssi_signo));
 }
 
 enum troupe_error os_signals(struct env *env, void (*fn)(void *context, enum env_signal signal),
@@ -68,6 +69,10 @@ void os_signals_close(struct os_env *os) {
     if (!os->signals_ready)
         return;
     uv_close((uv_handle_t *)&os->signal_poll, NULL);
+    /* What came too late to be heard must not end the process the moment it is unblocked. */
+    struct signalfd_siginfo info;
+    while (read(os->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+    }
     close(os->signal_fd);
     os->signal_fd = -1;
     os->signals_ready = false;

@@ -310,8 +310,8 @@ enum troupe_error run_execute(struct env *env, struct account *account, struct p
             fault_set(run->fault, error, run->id, "the run ended early: %s", error_text(error));
         else
             error = run->error;
-        IGNORE(env_signals(env, NULL, NULL), "the process ends soon");
     }
+    IGNORE(env_signals(env, NULL, NULL), "the process ends soon");
     if (run->summary_written && run->has_best && error == TROUPE_OK)
         error = best_write(run, run->fault);
     if (run->store != NULL) /* otherwise it is another process's */

@@ -12,6 +12,7 @@
 #include "runtime/worker.h"
 
 #define SUPERVISOR_RESTARTS_MAX 256U
+#define BACKOFF_NS_MAX (UINT64_C(1) << 62) /* added to a clock it does not wrap */
 
 enum supervisor_phase { SUPERVISOR_WAITING, SUPERVISOR_RUNNING, SUPERVISOR_STOPPING };
 
@@ -75,7 +76,9 @@ static void supervisor_failed(struct supervisor *supervisor, struct turn *turn) 
     if (supervisor->restarts > 0) {
         uint64_t last = supervisor->restarted_ns[(supervisor->restarts - 1) % spec->restarts_max];
         bool calm = spec->window_ns != 0 && turn->now_ns - last >= spec->window_ns;
-        supervisor->backoff_ns = calm ? spec->backoff_ns : 2 * supervisor->backoff_ns;
+        uint64_t longer =
+            supervisor->backoff_ns < BACKOFF_NS_MAX / 2 ? 2 * supervisor->backoff_ns : BACKOFF_NS_MAX;
+        supervisor->backoff_ns = calm ? spec->backoff_ns : longer;
     }
     if (spec->backoff_ns_max != 0 && supervisor->backoff_ns > spec->backoff_ns_max) {
         supervisor->backoff_ns = spec->backoff_ns_max;
