@@ -56,6 +56,11 @@ static void worker_release(void *context) {
     memory_free(&state->world->account, state);
 }
 
+/* Then old artifacts are collected. */
+static bool artifacts_bounded(const struct run_world *world) {
+    return world->seed % 2 == 1;
+}
+
 static double score(double x, double k) {
     return sin(3 * x) + k / 100;
 }
@@ -84,36 +89,41 @@ static bool write_artifact(struct run_world *world, const char *directory, int k
     return written;
 }
 
-/* 0: not whole; else the k it was made of. False: it cannot be looked at, for which the disk is to blame. */
-static bool artifact_of(struct env *env, const char *path, uint64_t *ret_k) {
+enum artifact {
+    ARTIFACT_UNREADABLE /* the disk is to blame */,
+    ARTIFACT_ABSENT,
+    ARTIFACT_TORN,
+    ARTIFACT_WHOLE
+};
+
+static enum artifact artifact_look(struct env *env, const char *path, uint64_t *ret_k) {
     uint64_t words[ARTIFACT_WORDS + 1], whole[ARTIFACT_WORDS];
     struct env_info info = {0};
     struct env_file *file = NULL;
     size_t length = 0;
-    *ret_k = 0;
     if (env_info(env, path, &info) != TROUPE_OK)
-        return false;
+        return ARTIFACT_UNREADABLE;
     if (!info.exists)
-        return true;
+        return ARTIFACT_ABSENT;
     if (env_file_open(env, path, ENV_FILE_READ, &file, NULL) != TROUPE_OK)
-        return false;
+        return ARTIFACT_UNREADABLE;
     bool read = env_file_read(file, 0, words, sizeof words, &length) == TROUPE_OK;
     env_file_close(file);
     if (!read)
-        return false;
+        return ARTIFACT_UNREADABLE;
     artifact_fill(whole, words[0]);
-    if (length == sizeof whole && memcmp(whole, words, sizeof whole) == 0)
-        *ret_k = words[0];
-    return true;
+    if (length != sizeof whole || memcmp(whole, words, sizeof whole) != 0)
+        return ARTIFACT_TORN;
+    *ret_k = words[0];
+    return ARTIFACT_WHOLE;
 }
 
 static bool read_artifact(struct run_world *world, const char *path, int k) {
-    uint64_t of;
-    if (!artifact_of(world->env, path, &of))
-        return false;
-    if (of != (uint64_t)k)
+    uint64_t of = 0;
+    enum artifact found = artifact_look(world->env, path, &of);
+    if (found != ARTIFACT_UNREADABLE && (found != ARTIFACT_WHOLE || of != (uint64_t)k))
         run_violation(world, "the artifact %s is not what prepare wrote (k %d)", path, k);
-    return true;
+    return found != ARTIFACT_UNREADABLE;
 }
 
 static void do_task(struct worker_state *state, const struct node *task) {
@@ -237,7 +247,8 @@ void run_world_live(struct run_world *world, const struct run_life *life, struct
                                       .resume = life->resume,
                                       .trace = world->seed % 4 == 0,
                                       /* room for two files, while four different ones are made */
-                                      .artifacts_bytes_max = world->seed % 2 == 1 ? 5 : 0,
+                                      .artifacts_bytes_max =
+                                          artifacts_bounded(world) ? ARTIFACT_WORDS * 8 * 5 / 2 : 0,
                                       .observer = {.fn = observe, .context = world}};
     ret_end->error = life->resume
                          ? run_load_pipeline(world->env, &world->account, RUN_WORLD_RUNS, RUN_WORLD_ID, NULL,
@@ -288,7 +299,8 @@ static void on_stage(struct found *found, const struct store_row *row, const cha
     if (at == NULL)
         return;
     snprintf(path, sizeof path, RUN_DIRECTORY "/artifacts/%.32s", at + sizeof key - 1);
-    if (!artifact_of(found->env, path, &k) || k == 0)
+    enum artifact there = artifact_look(found->env, path, &k);
+    if (there != ARTIFACT_WHOLE && !(there == ARTIFACT_ABSENT && artifacts_bounded(found->world)))
         run_violation(found->world, "trial %u, stage %u: %s is not whole", row->trial, row->stage, path);
 }
 
@@ -355,8 +367,8 @@ static void check_best(struct run_world *world, const struct found *found) {
         strncmp(buffer_string(&text), world->asked[best], strlen(world->asked[best])) != 0)
         run_violation(world, "best/ holds %s; the best trial is %u: %s", buffer_string(&text), best,
                       world->asked[best]);
-    if (!artifact_of(found->env, RUN_DIRECTORY "/best/prepare.artifact", &k) || at == NULL ||
-        k != strtoull(at + 4, NULL, 10))
+    if (artifact_look(found->env, RUN_DIRECTORY "/best/prepare.artifact", &k) != ARTIFACT_WHOLE ||
+        at == NULL || k != strtoull(at + 4, NULL, 10))
         run_violation(world, "best/ has no whole artifact of trial %u", best);
     buffer_free(&text);
 }
