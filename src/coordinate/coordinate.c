@@ -290,9 +290,9 @@ static void free_coordinator(struct coordinator *coordinator) {
     message_free(&coordinator->step);
     plan_free(&coordinator->plan, coordinator->account);
     wait_queue_free(&coordinator->queue);
-    ledger_free(&coordinator->ledger);
-    heap_free(&coordinator->expiries);
+    heap_free(&coordinator->expiries); /* its nodes are in the claims */
     heap_free(&coordinator->alarms);
+    ledger_free(&coordinator->ledger);
     if (coordinator->snapshot.views)
         snapshot_free(&coordinator->snapshot);
     memory_free(coordinator->account, coordinator->rounds);
