@@ -20,9 +20,9 @@ static void assert_answer(const struct optimizer *optimizer) {
     }
     if (node_get(root, "trial") != NULL) {
         struct configuration configuration = {0};
-        CHECK(space_read_json(optimizer->space, node_get(node_get(root, "trial"), "params"), &configuration,
+        CHECK(space_read_json(optimizer->search.space, node_get(node_get(root, "trial"), "params"), &configuration,
                               &fault) == TROUPE_OK);
-        CHECK(space_feasible(optimizer->space, &configuration));
+        CHECK(space_feasible(optimizer->search.space, &configuration));
     }
     document_free(document);
 }
@@ -38,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         data += skipped;
         size -= skipped;
     }
-    optimizer_clear(&optimizer);
+    search_clear(&optimizer.search);
     buffer_free(&optimizer.answer);
     CHECK(optimizer.account.bytes == 0 && document_account()->bytes == 0);
     return 0;
