@@ -20,8 +20,8 @@ static void assert_answer(const struct optimizer *optimizer) {
     }
     if (node_get(root, "trial") != NULL) {
         struct configuration configuration = {0};
-        CHECK(space_read_json(optimizer->search.space, node_get(node_get(root, "trial"), "params"), &configuration,
-                              &fault) == TROUPE_OK);
+        CHECK(space_read_json(optimizer->search.space, node_get(node_get(root, "trial"), "params"),
+                              &configuration, &fault) == TROUPE_OK);
         CHECK(space_feasible(optimizer->search.space, &configuration));
     }
     document_free(document);
