@@ -244,11 +244,17 @@ static enum troupe_error replay_tell(struct run *run, const struct replayed *tel
     return TROUPE_OK;
 }
 
+#define SEQUENCE_MAX (INT64_MAX / 2) /* of asks and tells: no run comes near it, a damaged row may */
+
 static enum troupe_error replay_rows(struct replay *replay) {
     struct run *run = replay->run;
     qsort(replay->rows, replay->count, sizeof *replay->rows, by_sequence);
     for (size_t i = 0; i < replay->count; i++) {
         const struct replayed *row = &replay->rows[i];
+        if (row->sequence < 0 || row->sequence > SEQUENCE_MAX)
+            return fault_set(replay->fault, TROUPE_CORRUPT, run->directory,
+                             "trial %u has a row out of sequence (%lld)", row->trial,
+                             (long long)row->sequence);
         enum troupe_error error =
             row->tell ? replay_tell(run, row, replay->fault)
                       : study_restore(run->study, row->trial, row->configuration, replay->fault);
