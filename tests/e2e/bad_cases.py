@@ -111,7 +111,7 @@ def carry_out(case, directory, troupe, statuses, show):
             finisher()
     if case.keeps_run:
         check_store(directory, troupe, problems)
-    elif not case.args and not case.before:  # a file that is wrong before anything runs is so for validate, too
+    elif not (case.args or case.before or case.preexec):  # a file that is wrong before anything runs is so for validate, too
         same = subprocess.run([troupe, "validate", "bad.yaml"], cwd=directory, capture_output=True, timeout=60,
                               check=False)
         if (same.returncode, same.stderr) != (finished.returncode, finished.stderr):

@@ -88,7 +88,7 @@ MUTATIONS = [
     *[f"UPDATE record SET text = '{text}' WHERE kind = :kind" for text in
       ("", "{", "[]", "null", "{\"x\": \"far\", \"kind\": 7}", "{\"x\": 0.5}", "{\"value\": {}, \"metrics\": [1]}")],
     "UPDATE record SET text = substr(text, 1, length(text) / 2) WHERE kind = :kind",
-    *[f"UPDATE record SET {column} = {value} WHERE kind = :kind AND id = (SELECT max(id) FROM record WHERE kind = :kind)"
+    *[f"UPDATE record SET {column} = {value} WHERE id = (SELECT max(id) FROM record WHERE kind = :kind)"
       for column in ("a", "b", "trial", "stage", "attempt") for value in (-1, 77, 9223372036854775807)],
     "UPDATE record SET value = 9e999 WHERE kind = :kind",
     "UPDATE record SET utc_ns = -1 WHERE kind = :kind",
@@ -114,7 +114,8 @@ def twisted(how):
     def change(database, kind):
         for number, text in database.execute("SELECT id, text FROM record WHERE kind = ?", (kind,)).fetchall():
             if text[:1] in "{[":
-                database.execute("UPDATE record SET text = ? WHERE id = ?", (json.dumps(twist(json.loads(text), how)), number))
+                text = json.dumps(twist(json.loads(text), how))
+                database.execute("UPDATE record SET text = ? WHERE id = ?", (text, number))
     change.__name__ = f"all {how}"
     return change
 
@@ -157,8 +158,9 @@ def rows_of_a_stranger(directory, finished):
                 ended = subprocess.run([troupe, *words], cwd=directory, capture_output=True, timeout=60, check=False)
                 says = ended.stdout + ended.stderr
                 if ended.returncode < 0 or ended.returncode in (70, 99) or b"Sanitizer" in says or b"failed: " in says:
-                    problems.append(f"kind {kind}, {getattr(mutation, '__name__', mutation)}: `troupe {' '.join(words)}` ends with "
-                                    f"{ended.returncode}: {says.decode(errors='replace')[-600:]}")
+                    what = getattr(mutation, "__name__", mutation)
+                    problems.append(f"kind {kind}, {what}: `troupe {' '.join(words)}` ends with {ended.returncode}: "
+                                    f"{says.decode(errors='replace')[-600:]}")
     return problems if tried > 50 else problems + [f"only {tried} mutations were tried"]
 
 
@@ -252,6 +254,9 @@ def nothing_lost(directory, finished):
     return problems
 
 
+FULL = ["store.db: no space left", "what was committed before is safe", "--resume r"]
+
+
 def limit_file_size():
     resource.setrlimit(resource.RLIMIT_FSIZE, (300 << 10, 300 << 10))
 
@@ -285,8 +290,8 @@ CASES = [
     Case("rows of a stranger", "OK", [], pipeline=GOOD, args=["show", "r"], before=run_first,
          after=rows_of_a_stranger, limit_s=300),
     Case("disk full at the start", "DISK_FULL", ["no space left"], pipeline=GOOD, before=Disk(0).mount),
-    Case("disk full on the way", "DISK_FULL", ["store.db: no space left", "what was committed before is safe", "--resume r"], pipeline=LONG,
+    Case("disk full on the way", "DISK_FULL", FULL, pipeline=LONG,
          before=Disk(400 << 10).mount, after=nothing_lost),
-    Case("file size limit on the way", "DISK_FULL", ["committed", "--resume r"], pipeline=LONG, after=nothing_lost,
+    Case("file size limit on the way", "DISK_FULL", FULL, pipeline=LONG, after=nothing_lost,
          preexec=limit_file_size),
 ]

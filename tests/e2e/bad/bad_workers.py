@@ -82,7 +82,8 @@ CASES = [
     worker("no-attempt", "NO_OBJECTIVE", ["attempt"]),
     # wrong, and the search is right all the same
     worker("dies-once", "OK", ["status 9", "attempt 2 of 2"], RETRIES, options=JSON, after=right_answer),
-    worker("hangs-once", "OK", ["attempt 2 of 2"], RETRIES, ("timeout: 5s", "timeout: 2s"), options=JSON, after=right_answer),
+    worker("hangs-once", "OK", ["attempt 2 of 2"], RETRIES, ("timeout: 5s", "timeout: 2s"), options=JSON,
+           after=right_answer),
     worker("noisy", "OK", [], options=JSON, after=right_answer),
     worker("other-attempt", "OK", ["4 answers were dropped", '"stale_answers":4'], options=JSON, after=right_answer),
     worker("twice", "OK", ["answers were dropped"], options=JSON, after=right_answer),
