@@ -272,7 +272,7 @@ static enum troupe_error file_fill(struct env *env, const char *path, const stru
         return error;
     error = source->file ? copy_bytes(env, source->file, file)
                          : env_file_write(file, 0, source->bytes, source->length);
-    if (!error)
+    if (!error && !PLANT(FILE_UNSYNCED))
         error = env_file_sync(file);
     env_file_close(file);
     return error ? fault_set(fault, error, path, "cannot write the file: %s", error_text(error)) : TROUPE_OK;

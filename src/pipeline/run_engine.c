@@ -445,9 +445,10 @@ static void on_job(struct run *run, struct turn *turn, const struct message_job 
             snprintf(text, sizeof text, "stage '%s': its artifact could not be kept: %s: %s",
                      run->pipeline->stages[job->stage].name, job->fault.where, job->fault.text);
             /* A disk that fails is no fault of the trial: the run ends, and a resume runs it again. */
-            if (job->disk_failed)
+            bool disk = job->disk_failed && !PLANT(DISK_BLAMED_ON_TRIAL);
+            if (disk)
                 run_fail(run, turn, job->error, "%s; go on with --resume %s", text, run->id);
-            trial_fail(run, turn, trial, job->disk_failed ? TRIAL_CANCELLED : TRIAL_FAILED, text);
+            trial_fail(run, turn, trial, disk ? TRIAL_CANCELLED : TRIAL_FAILED, text);
         }
     }
     artifact_job_free(job);

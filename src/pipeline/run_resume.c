@@ -158,7 +158,7 @@ static bool on_stage(void *context, const struct store_row *row, const char *nam
     struct replay *replay = context;
     struct run *run = replay->run;
     uint64_t at = (uint64_t)row->trial << 8 | row->stage;
-    if ((uintptr_t)map_get_u64(run->attempts, at) < row->attempt)
+    if ((uintptr_t)map_get_u64(run->attempts, at) < row->attempt && !PLANT(ATTEMPTS_FORGOTTEN))
         replay->error = map_put_u64(run->attempts, at, (void *)(uintptr_t)row->attempt);
     if (replay->error != TROUPE_OK || row->a != TASK_OK || name[0] == '\0')
         return replay->error == TROUPE_OK;
@@ -325,12 +325,12 @@ enum troupe_error run_resume(struct run *run, struct fault *fault) {
 }
 
 void run_resume_trials(struct run *run, struct turn *turn) {
-    if (!run->options.resume)
+    if (!run->options.resume || PLANT(PENDING_FORGOTTEN))
         return;
     unsigned asked = study_asked(run->study);
     for (unsigned number = 0; number < asked && run->in_flight < PIPELINE_PARALLEL_MAX; number++) {
         if (number < run->record_count && run->records != NULL && number < run->record_capacity &&
-            run->records[number].state >= TRIAL_OK)
+            run->records[number].state >= TRIAL_OK && !PLANT(TOLD_AGAIN))
             continue;
         const struct configuration *configuration = study_configuration(run->study, number);
         if (configuration == NULL)

@@ -5,8 +5,9 @@
  *   run_cut_sim [--seeds N] [--first S]
  *
  * Fails when a trial that was acknowledged is lost or changed, when one is told or stored twice, when the database is
- * damaged, when an artifact is torn, when a resume does not come to its end, when best/ is not the best, when a replay
- * differs, or when what is asked for differs from a run that was never cut (the study is deterministic). */
+ * damaged, when an artifact is torn, when a resume does not come to its end, when best/ is not the best, when a trial
+ * fails though only the disk did, when a replay differs, or when what is asked for differs from a run that was never
+ * disturbed (the study is deterministic). */
 #include "run_world.h"
 #include "sim_suite.h"
 
@@ -29,8 +30,8 @@ static enum ending draw_life(struct run_life *life, unsigned number, struct rand
     if (ending == ENDING_CUT) {
         life->power_cut_after_events = 1 + random_below(random, number == 0 ? 1500 : 500);
     } else if (ending == ENDING_DISK) {
-        life->write_fails = 0.0005;
-        life->sync_fails = 0.002;
+        life->write_fails = 0.001;
+        life->sync_fails = 0.01;
     } else if (ending == ENDING_SIGNAL) {
         life->interrupt_ns[0] = 1 + random_below(random, 300 * MS);
         if (random_below(random, 2) == 0)
@@ -99,10 +100,13 @@ static void undisturbed(struct run_world *world) {
 static void compare(struct run_world *world, const struct run_world *reference) {
     if (world->crash > 0 || world->hang > 0)
         return; /* trials that failed for good teach the study something else */
-    for (unsigned trial = 0; trial < RUN_WORLD_TRIALS && world->violation[0] == '\0'; trial++)
+    for (unsigned trial = 0; trial < RUN_WORLD_TRIALS && world->violation[0] == '\0'; trial++) {
+        if (world->seen[trial].times > 0 && world->seen[trial].state != TRIAL_OK)
+            run_violation(world, "trial %u failed, though no worker did", trial);
         if (strcmp(world->asked[trial], reference->asked[trial]) != 0)
             run_violation(world, "trial %u is %s, undisturbed it is %s", trial, world->asked[trial],
                           reference->asked[trial]);
+    }
 }
 
 int main(int argc, char **argv) {

@@ -8,6 +8,7 @@
 
 #define MS 1000000u
 #define ARTIFACT_WORDS 300
+#define STAGE_TRAIN 1 /* its place in the definition */
 #define RUN_DIRECTORY RUN_WORLD_RUNS "/" RUN_WORLD_ID
 
 static const char definition[] =
@@ -65,22 +66,26 @@ static double score(double x, double k) {
     return sin(3 * x) + k / 100;
 }
 
-/* What prepare writes: k, then a stream seeded by it, over several sectors. */
-static void artifact_fill(uint64_t words[ARTIFACT_WORDS], uint64_t k) {
+/* What it was made of (k, or the hash of a model), then a stream seeded by that, over several sectors. */
+static void artifact_fill(uint64_t words[ARTIFACT_WORDS], uint64_t made_of) {
     struct random_stream stream;
-    random_seed(&stream, k, 5);
-    words[0] = k;
+    random_seed(&stream, made_of, 5);
+    words[0] = made_of;
     for (unsigned i = 1; i < ARTIFACT_WORDS; i++)
         words[i] = random_u64(&stream);
 }
 
+static uint64_t model_of(double x, int k) {
+    return hash_bytes(&x, sizeof x, (uint64_t)k);
+}
+
 /* Not synced; a worker that cannot write says so, as a real one would. */
-static bool write_artifact(struct run_world *world, const char *directory, int k) {
+static bool write_artifact(struct run_world *world, const char *directory, uint64_t made_of) {
     char path[1400];
     uint64_t words[ARTIFACT_WORDS];
     struct env_file *file = NULL;
     snprintf(path, sizeof path, "%s/rows", directory);
-    artifact_fill(words, (uint64_t)k);
+    artifact_fill(words, made_of);
     if (env_file_open(world->env, path, ENV_FILE_WRITE | ENV_FILE_CREATE | ENV_FILE_TRUNCATE, &file, NULL) !=
         TROUPE_OK)
         return false;
@@ -129,7 +134,8 @@ static bool read_artifact(struct run_world *world, const char *path, int k) {
 static void do_task(struct worker_state *state, const struct node *task) {
     struct run_world *world = state->world;
     const struct node *variables = node_get(task, "variables"), *inputs = node_get(task, "inputs");
-    const char *stage = node_string(node_get(task, "capability"));
+    const char *stage = node_string(node_get(task, "capability")),
+               *directory = node_string(node_get(task, "artifact_dir"));
     int k = (int)node_int(node_get(variables, "k")), attempt = (int)node_int(node_get(task, "attempt"));
     char line[600];
     if (random_unit(&world->random) < world->crash) {
@@ -142,11 +148,12 @@ static void do_task(struct worker_state *state, const struct node *task) {
     char answer[200] = "\"artifact\":\"rows\"";
     bool done;
     if (strcmp(stage, "prepare") == 0) {
-        done = write_artifact(world, node_string(node_get(task, "artifact_dir")), k);
+        done = write_artifact(world, directory, (uint64_t)k);
     } else {
-        done = read_artifact(world, node_string(node_get(node_get(inputs, "prepare"), "path")), k);
-        snprintf(answer, sizeof answer, "\"metrics\":{\"score\":%.17g}",
-                 score(node_real(node_get(variables, "x")), k));
+        double x = node_real(node_get(variables, "x"));
+        done = read_artifact(world, node_string(node_get(node_get(inputs, "prepare"), "path")), k) &&
+               write_artifact(world, directory, model_of(x, k));
+        snprintf(answer, sizeof answer, "\"artifact\":\"rows\",\"metrics\":{\"score\":%.17g}", score(x, k));
     }
     snprintf(line, sizeof line, "{\"type\":\"%s\",\"id\":\"%s\",\"attempt\":%d,%s}\n",
              done ? "result" : "error", id, attempt,
@@ -280,6 +287,7 @@ struct found {
     struct env *env;
     unsigned asked[RUN_WORLD_TRIALS], told[RUN_WORLD_TRIALS];
     enum trial_state state[RUN_WORLD_TRIALS];
+    bool trained[RUN_WORLD_TRIALS]; /* a row says that train ended well */
     double objective[RUN_WORLD_TRIALS];
 };
 
@@ -313,6 +321,7 @@ static bool on_row(void *context, const struct store_row *row, const char *name,
         found->asked[row->trial]++;
         on_asked(found->world, row->trial, text);
     } else if (row->kind == STORE_STAGE_ENDED) {
+        found->trained[row->trial] |= row->stage == STAGE_TRAIN && row->a == TASK_OK;
         on_stage(found, row, text);
     } else {
         found->told[row->trial]++;
@@ -322,9 +331,25 @@ static bool on_row(void *context, const struct store_row *row, const char *name,
     return true;
 }
 
-static double objective_of(const char *configuration) {
+static void values_of(const char *configuration, double *ret_x, int *ret_k) {
     const char *x = strstr(configuration, "\"x\":"), *k = strstr(configuration, "\"k\":");
-    return x == NULL || k == NULL ? NAN : score(strtod(x + 4, NULL), strtod(k + 4, NULL));
+    *ret_x = x == NULL ? NAN : strtod(x + 4, NULL);
+    *ret_k = k == NULL ? 0 : atoi(k + 4);
+}
+
+static double objective_of(const char *configuration) {
+    double x;
+    int k;
+    values_of(configuration, &x, &k);
+    return score(x, k);
+}
+
+/* By itself or by another trial of the same configuration. */
+static bool trained(const struct run_world *world, const struct found *found, unsigned trial) {
+    for (unsigned i = 0; i < RUN_WORLD_TRIALS; i++)
+        if (found->trained[i] && strcmp(world->asked[i], world->asked[trial]) == 0)
+            return true;
+    return false;
 }
 
 static void compare(struct run_world *world, const struct found *found, bool complete) {
@@ -346,6 +371,8 @@ static void compare(struct run_world *world, const struct found *found, bool com
             found->objective[i] != objective_of(world->asked[i]))
             run_violation(world, "trial %u is told with %.17g; %s gives %.17g", i, found->objective[i],
                           world->asked[i], objective_of(world->asked[i]));
+        if (found->told[i] == 1 && found->state[i] == TRIAL_OK && !trained(world, found, i))
+            run_violation(world, "trial %u is told with a result, and no row has it", i);
         if (complete && found->told[i] != 1)
             run_violation(world, "trial %u is missing at the end", i);
     }
@@ -360,17 +387,20 @@ static void check_best(struct run_world *world, const struct found *found) {
     if (best == RUN_WORLD_TRIALS)
         return;
     struct buffer text;
-    uint64_t k = 0;
+    double x = 0;
+    int k = 0;
+    uint64_t prepared = 0, trained_of = 0;
+    values_of(world->asked[best], &x, &k);
     buffer_init(&text, &world->account, 1 << 16);
-    const char *at = strstr(world->asked[best], "\"k\":");
     if (env_read_file(found->env, RUN_DIRECTORY "/best/configuration.json", &text, NULL) != TROUPE_OK ||
         strncmp(buffer_string(&text), world->asked[best], strlen(world->asked[best])) != 0)
         run_violation(world, "best/ holds %s; the best trial is %u: %s", buffer_string(&text), best,
                       world->asked[best]);
-    if (artifact_look(found->env, RUN_DIRECTORY "/best/prepare.artifact", &k) != ARTIFACT_WHOLE ||
-        at == NULL || k != strtoull(at + 4, NULL, 10))
-        run_violation(world, "best/ has no whole artifact of trial %u", best);
     buffer_free(&text);
+    if (artifact_look(found->env, RUN_DIRECTORY "/best/prepare.artifact", &prepared) != ARTIFACT_WHOLE ||
+        artifact_look(found->env, RUN_DIRECTORY "/best/train.artifact", &trained_of) != ARTIFACT_WHOLE ||
+        prepared != (uint64_t)k || trained_of != model_of(x, k))
+        run_violation(world, "best/ has not the artifacts of trial %u, whole", best);
 }
 
 static struct env *quiet_env(struct run_world *world) {
