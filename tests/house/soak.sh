@@ -21,7 +21,7 @@ step() {
 round=0
 until [ "$SECONDS" -ge $((minutes * 60)) ]; do
     for simulation in "$build_root"/tests/sim/*_sim; do
-        step "$simulation" --first $((round * SEEDS)) --seeds "$SEEDS"
+        step "$simulation" --first $((round * SEEDS + 1)) --seeds "$SEEDS"
     done
     step env TROUPE_SOURCE_ROOT="$source_root" TROUPE_BUILD_ROOT="$build_root" TROUPE_SEED=$((round + 1)) \
         TROUPE_KILLS=30 python3 "$source_root/tests/e2e/kill_resume_test.py"
