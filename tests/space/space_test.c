@@ -40,81 +40,82 @@ static const char rich[] = "space:\n"
                            "  lr: log(1e-4, 1e-1)\n"
                            "constraints: [\"kind != 'svm' or C < 100\", 'depth * rate <= 4.5']\n";
 
+/* One bad definition a row: where the message points, and words of it. */
+static const struct {
+    const char *yaml, *where, *text;
+    enum troupe_error error;
+} bad_definitions[] = {
+    {"space: {}\n", "p.yaml:1:", "no variables", TROUPE_INVALID},
+    {"space: [1]\n", "p.yaml:1:", "expected variables by name", TROUPE_INVALID},
+    {"space:\n  lr: {float: [0.1, 1], lgo: true}\n", "p.yaml:2:", "'log'", TROUPE_INVALID},
+    {"space:\n  lr: {float: [2, 1]}\n", "p.yaml:2:", "reversed: low 2 is above high 1", TROUPE_INVALID},
+    {"space:\n  lr: {float: [0, 1], log: true}\n", "p.yaml:2:", "log scale needs a low above 0",
+     TROUPE_INVALID},
+    {"space:\n  lr: {float: [0, 1], step: -1}\n", "p.yaml:2:", "must be positive", TROUPE_INVALID},
+    {"space:\n  lr: {float: [0, 1], step: 0}\n", "p.yaml:2:", "must be positive", TROUPE_INVALID},
+    {"space:\n  lr: {float: [1, 2], step: 0.1, log: true}\n", "p.yaml:2:", "exclude each other",
+     TROUPE_INVALID},
+    {"space:\n  lr: {float: [0, .inf]}\n", "p.yaml:2:", "finite", TROUPE_INVALID},
+    {"space:\n  n: {int: [1, 2.5]}\n", "p.yaml:2:", "must be integers", TROUPE_INVALID},
+    {"space:\n  n: {int: [1, 9], step: 0.5}\n", "p.yaml:2:", "must be an integer", TROUPE_INVALID},
+    {"space:\n  n: {int: [1, x]}\n", "p.yaml:2:", "", TROUPE_INVALID},
+    {"space:\n  n: {int: 4}\n", "p.yaml:2:", "expected int: [low, high]", TROUPE_INVALID},
+    {"space:\n  n: {int: [1, 2, 3]}\n", "p.yaml:2:", "does not hold two numbers", TROUPE_INVALID},
+    {"space:\n  n: {int: [1, 2], float: [1, 2]}\n", "p.yaml:2:", "exactly one of", TROUPE_INVALID},
+    {"space:\n  n: {log: true}\n", "p.yaml:2:", "exactly one of", TROUPE_INVALID},
+    {"space:\n  n: 5\n", "p.yaml:2:", "short form", TROUPE_INVALID},
+    {"space:\n  n: {int: [1, 4], default: 7}\n", "p.yaml:2:", "above its highest value 4", TROUPE_INVALID},
+    {"space:\n  n: {int: [1, 5], step: 2, default: 2}\n", "p.yaml:2:", "not on a step", TROUPE_INVALID},
+    {"space:\n  k: {choice: []}\n", "p.yaml:2:", "an empty list", TROUPE_INVALID},
+    {"space:\n  k: {choice: [a, a]}\n", "p.yaml:2:", "listed twice", TROUPE_INVALID},
+    {"space:\n  k: {choice: [1, 1.0]}\n", "p.yaml:2:", "listed twice", TROUPE_INVALID},
+    {"space:\n  k: {choice: [3, '3']}\n", "p.yaml:2:", "listed twice", TROUPE_INVALID},
+    {"space:\n  k: {choice: [[a]]}\n", "p.yaml:2:", "a text, number or bool", TROUPE_INVALID},
+    {"space:\n  k: {choice: [a, b], step: 1}\n", "p.yaml:2:", "has no step", TROUPE_INVALID},
+    {"space:\n  k: {choice: [adam, sgd], default: adm}\n", "p.yaml:2:", "did you mean 'adam'",
+     TROUPE_INVALID},
+    {"space:\n  9a: float(0,1)\n", "p.yaml:2:", "no variable name", TROUPE_INVALID},
+    {"space:\n  and: float(0,1)\n", "p.yaml:2:", "constraint language", TROUPE_INVALID},
+    {"space:\n  a: {float: [0, 1], when: {k: x}}\n  k: {choice: [x]}\n",
+     "p.yaml:2:", "not a variable defined before it", TROUPE_INVALID},
+    {"space:\n  kind: {choice: [x]}\n  a: {float: [0, 1], when: {knd: x}}\n",
+     "p.yaml:3:", "did you mean 'kind'", TROUPE_INVALID},
+    {"space:\n  a: {float: [0, 1], when: {a: 1}}\n", "p.yaml:2:", "depend on itself", TROUPE_INVALID},
+    {"space:\n  f: float(0,1)\n  a: {float: [0, 1], when: {f: 1}}\n", "p.yaml:3:", "only a choice or an int",
+     TROUPE_INVALID},
+    {"space:\n  k: {choice: [x, y]}\n  a: {float: [0, 1], when: {k: [x, z]}}\n",
+     "p.yaml:3:", "'z' is not a choice of 'k'", TROUPE_INVALID},
+    {"space:\n  k: {int: [1, 3]}\n  a: {float: [0, 1], when: {k: 4}}\n", "p.yaml:3:", "above its highest",
+     TROUPE_INVALID},
+    {"space:\n  k: {choice: [x]}\n  a: {float: [0, 1], when: {k: []}}\n", "p.yaml:3:", "lists no value",
+     TROUPE_INVALID},
+    {"space:\n  k: {choice: [x]}\n  a: {float: [0, 1], when: x}\n", "p.yaml:3:", "one condition",
+     TROUPE_INVALID},
+    {"space:\n  a: flaot(0, 1)\n", "p.yaml:2:", "did you mean 'float'", TROUPE_INVALID},
+    {"space:\n  a: float(0, 1\n", "p.yaml:2:", "expected ',' or ')'", TROUPE_SYNTAX},
+    {"space:\n  a: float 0, 1\n", "p.yaml:2:", "column 7: expected '('", TROUPE_SYNTAX},
+    {"space:\n  a: float(0, , 1)\n", "p.yaml:2:", "expected a value here", TROUPE_SYNTAX},
+    {"space:\n  a: float(0, 1) x\n", "p.yaml:2:", "nothing may follow", TROUPE_SYNTAX},
+    {"space:\n  a: float(0)\n", "p.yaml:2:", "1 value; expected float(low, high)", TROUPE_INVALID},
+    {"space:\n  a: log(1, 2, 3)\n", "p.yaml:2:", "too many values", TROUPE_INVALID},
+    {"space:\n  a: float(0, x)\n", "p.yaml:2:", "'x' is not a number", TROUPE_INVALID},
+    {"space:\n  a: int(0, 9, 0)\n", "p.yaml:2:", "must be positive", TROUPE_INVALID},
+    {"space:\n  a: choice('x, y)\n", "p.yaml:2:", "never closed", TROUPE_SYNTAX},
+    {"space:\n  a: float(0,1)\nconstraints: a < 1\n", "p.yaml:3:", "list of expressions", TROUPE_INVALID},
+    {"space:\n  a: float(0,1)\nconstraints: [7]\n", "p.yaml:3:", "expected an expression", TROUPE_INVALID},
+};
+
 static void bad_definitions_say_where_and_why(void **state) {
     (void)state;
-    static const struct {
-        const char *yaml, *where, *text;
-        enum troupe_error error;
-    } cases[] = {
-        {"space: {}\n", "p.yaml:1:", "no variables", TROUPE_INVALID},
-        {"space: [1]\n", "p.yaml:1:", "expected variables by name", TROUPE_INVALID},
-        {"space:\n  lr: {float: [0.1, 1], lgo: true}\n", "p.yaml:2:", "'log'", TROUPE_INVALID},
-        {"space:\n  lr: {float: [2, 1]}\n", "p.yaml:2:", "reversed: low 2 is above high 1", TROUPE_INVALID},
-        {"space:\n  lr: {float: [0, 1], log: true}\n", "p.yaml:2:", "log scale needs a low above 0",
-         TROUPE_INVALID},
-        {"space:\n  lr: {float: [0, 1], step: -1}\n", "p.yaml:2:", "must be positive", TROUPE_INVALID},
-        {"space:\n  lr: {float: [0, 1], step: 0}\n", "p.yaml:2:", "must be positive", TROUPE_INVALID},
-        {"space:\n  lr: {float: [1, 2], step: 0.1, log: true}\n", "p.yaml:2:", "exclude each other",
-         TROUPE_INVALID},
-        {"space:\n  lr: {float: [0, .inf]}\n", "p.yaml:2:", "finite", TROUPE_INVALID},
-        {"space:\n  n: {int: [1, 2.5]}\n", "p.yaml:2:", "must be integers", TROUPE_INVALID},
-        {"space:\n  n: {int: [1, 9], step: 0.5}\n", "p.yaml:2:", "must be an integer", TROUPE_INVALID},
-        {"space:\n  n: {int: [1, x]}\n", "p.yaml:2:", "", TROUPE_INVALID},
-        {"space:\n  n: {int: 4}\n", "p.yaml:2:", "expected int: [low, high]", TROUPE_INVALID},
-        {"space:\n  n: {int: [1, 2, 3]}\n", "p.yaml:2:", "does not hold two numbers", TROUPE_INVALID},
-        {"space:\n  n: {int: [1, 2], float: [1, 2]}\n", "p.yaml:2:", "exactly one of", TROUPE_INVALID},
-        {"space:\n  n: {log: true}\n", "p.yaml:2:", "exactly one of", TROUPE_INVALID},
-        {"space:\n  n: 5\n", "p.yaml:2:", "short form", TROUPE_INVALID},
-        {"space:\n  n: {int: [1, 4], default: 7}\n", "p.yaml:2:", "above its highest value 4",
-         TROUPE_INVALID},
-        {"space:\n  n: {int: [1, 5], step: 2, default: 2}\n", "p.yaml:2:", "not on a step", TROUPE_INVALID},
-        {"space:\n  k: {choice: []}\n", "p.yaml:2:", "an empty list", TROUPE_INVALID},
-        {"space:\n  k: {choice: [a, a]}\n", "p.yaml:2:", "listed twice", TROUPE_INVALID},
-        {"space:\n  k: {choice: [1, 1.0]}\n", "p.yaml:2:", "listed twice", TROUPE_INVALID},
-        {"space:\n  k: {choice: [3, '3']}\n", "p.yaml:2:", "listed twice", TROUPE_INVALID},
-        {"space:\n  k: {choice: [[a]]}\n", "p.yaml:2:", "a text, number or bool", TROUPE_INVALID},
-        {"space:\n  k: {choice: [a, b], step: 1}\n", "p.yaml:2:", "has no step", TROUPE_INVALID},
-        {"space:\n  k: {choice: [adam, sgd], default: adm}\n", "p.yaml:2:", "did you mean 'adam'",
-         TROUPE_INVALID},
-        {"space:\n  9a: float(0,1)\n", "p.yaml:2:", "no variable name", TROUPE_INVALID},
-        {"space:\n  and: float(0,1)\n", "p.yaml:2:", "constraint language", TROUPE_INVALID},
-        {"space:\n  a: {float: [0, 1], when: {k: x}}\n  k: {choice: [x]}\n",
-         "p.yaml:2:", "not a variable defined before it", TROUPE_INVALID},
-        {"space:\n  kind: {choice: [x]}\n  a: {float: [0, 1], when: {knd: x}}\n",
-         "p.yaml:3:", "did you mean 'kind'", TROUPE_INVALID},
-        {"space:\n  a: {float: [0, 1], when: {a: 1}}\n", "p.yaml:2:", "depend on itself", TROUPE_INVALID},
-        {"space:\n  f: float(0,1)\n  a: {float: [0, 1], when: {f: 1}}\n",
-         "p.yaml:3:", "only a choice or an int", TROUPE_INVALID},
-        {"space:\n  k: {choice: [x, y]}\n  a: {float: [0, 1], when: {k: [x, z]}}\n",
-         "p.yaml:3:", "'z' is not a choice of 'k'", TROUPE_INVALID},
-        {"space:\n  k: {int: [1, 3]}\n  a: {float: [0, 1], when: {k: 4}}\n", "p.yaml:3:", "above its highest",
-         TROUPE_INVALID},
-        {"space:\n  k: {choice: [x]}\n  a: {float: [0, 1], when: {k: []}}\n", "p.yaml:3:", "lists no value",
-         TROUPE_INVALID},
-        {"space:\n  k: {choice: [x]}\n  a: {float: [0, 1], when: x}\n", "p.yaml:3:", "one condition",
-         TROUPE_INVALID},
-        {"space:\n  a: flaot(0, 1)\n", "p.yaml:2:", "did you mean 'float'", TROUPE_INVALID},
-        {"space:\n  a: float(0, 1\n", "p.yaml:2:", "expected ',' or ')'", TROUPE_SYNTAX},
-        {"space:\n  a: float 0, 1\n", "p.yaml:2:", "column 7: expected '('", TROUPE_SYNTAX},
-        {"space:\n  a: float(0, , 1)\n", "p.yaml:2:", "expected a value here", TROUPE_SYNTAX},
-        {"space:\n  a: float(0, 1) x\n", "p.yaml:2:", "nothing may follow", TROUPE_SYNTAX},
-        {"space:\n  a: float(0)\n", "p.yaml:2:", "1 value; expected float(low, high)", TROUPE_INVALID},
-        {"space:\n  a: log(1, 2, 3)\n", "p.yaml:2:", "too many values", TROUPE_INVALID},
-        {"space:\n  a: float(0, x)\n", "p.yaml:2:", "'x' is not a number", TROUPE_INVALID},
-        {"space:\n  a: int(0, 9, 0)\n", "p.yaml:2:", "must be positive", TROUPE_INVALID},
-        {"space:\n  a: choice('x, y)\n", "p.yaml:2:", "never closed", TROUPE_SYNTAX},
-        {"space:\n  a: float(0,1)\nconstraints: a < 1\n", "p.yaml:3:", "list of expressions", TROUPE_INVALID},
-        {"space:\n  a: float(0,1)\nconstraints: [7]\n", "p.yaml:3:", "expected an expression",
-         TROUPE_INVALID},
-    };
-    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(bad_definitions); i++) {
         struct world world;
         struct fault fault = {0};
-        enum troupe_error error = world_make(cases[i].yaml, &world, &fault);
+        enum troupe_error error = world_make(bad_definitions[i].yaml, &world, &fault);
         world_free(&world);
-        if (error != cases[i].error || !strstr(fault.text, cases[i].text) ||
-            !strstr(fault.where, cases[i].where))
-            fail_msg("%s\n  gave %s at '%s': %s", cases[i].yaml, error_name(error), fault.where, fault.text);
+        if (error != bad_definitions[i].error || !strstr(fault.text, bad_definitions[i].text) ||
+            !strstr(fault.where, bad_definitions[i].where))
+            fail_msg("%s\n  gave %s at '%s': %s", bad_definitions[i].yaml, error_name(error), fault.where,
+                     fault.text);
     }
 }
 
