@@ -151,7 +151,7 @@ void queue_offer(struct instance *instance, struct turn *turn, struct message *m
         reply = instance->answer;
         instance->answer = NULL;
     }
-    if (!reply) /* its tasks die with the message, and the coordinator's own timeout tells their owner */
+    if (!reply) /* its tasks die with the message, and the coordinator is told so and tells their owner */
         return;
     struct message_offer_answer *answer = MESSAGE_PAYLOAD(reply, struct message_offer_answer);
     uint64_t backlog = backlog_ns(instance, turn->now_ns);

@@ -92,6 +92,9 @@ static void describe(const struct coordinator *coordinator, const struct claim *
     case TROUPE_WORKER:
         snprintf(text, size, "agent %s ended while it had the task", agent);
         return;
+    case TROUPE_NOMEM:
+        snprintf(text, size, "agent %s had no memory to take the task", agent);
+        return;
     case TROUPE_TIMEOUT:
         snprintf(text, size, "agent %s did not %s in time", agent,
                  claim->state == CLAIM_OFFERED ? "answer the offer" : "end the task");

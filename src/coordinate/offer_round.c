@@ -365,6 +365,26 @@ void round_answer(struct coordinator *coordinator, struct turn *turn, struct mes
         snapshot_release(&coordinator->snapshot, view);
 }
 
+/* The agent lives but had no memory to answer, and the tasks died with the offer. What it took before it still
+ * has, and may be using the resources of. */
+static void offer_dropped(struct coordinator *coordinator, struct turn *turn, struct agent_view *view) {
+    struct claim *next = NULL;
+    for (struct claim *claim = view->claims.first; claim; claim = next) {
+        next = claim->list_next;
+        if (claim->epoch != view->offer_epoch)
+            continue;
+        if (claim->state == CLAIM_ORPHAN)
+            ending_orphan_settled(coordinator, claim);
+        else if (claim->state == CLAIM_OFFERED)
+            ending_tell(coordinator, turn, claim, TROUPE_NOMEM);
+    }
+    view->resume_ns = turn->now_ns + BUSY_NS;
+    unsigned index = view->index;
+    close_offer(coordinator, turn, view, 0);
+    if (coordinator->snapshot.views[index] == view) /* it may have been lost in the next round of offers */
+        snapshot_release(&coordinator->snapshot, view);
+}
+
 void round_ask_failed(struct coordinator *coordinator, struct turn *turn,
                       const struct message_ask_failed *failed) {
     struct agent_view *view = view_of_token(coordinator, failed->token);
@@ -372,7 +392,10 @@ void round_ask_failed(struct coordinator *coordinator, struct turn *turn,
         coordinator->counts.stale_answers++;
         return;
     }
-    round_agent_lost(coordinator, turn, view);
+    if (actor_alive(coordinator->runtime, view->actor))
+        offer_dropped(coordinator, turn, view);
+    else
+        round_agent_lost(coordinator, turn, view);
 }
 
 /* The owners of an expired offer's tasks are told; those for whom there is no memory, again later. */

@@ -261,6 +261,51 @@ static void a_late_answer_gives_back_what_it_held(void **state) {
     assert_int_equal(world.statistics.resources_free.amount[0], 1);
 }
 
+static void submit_memory(struct world *world, struct turn *turn, unsigned amount) {
+    world_submit(world, turn, &(struct task_shape){.count = 1, .resource = {0, amount}});
+}
+
+/* The offer's tasks are lost and told of; what the agent took before runs on, and keeps what it uses. */
+static void a_live_agent_without_memory_to_answer(void **state) {
+    (void)state;
+    struct world world;
+    world_open(&world, 23);
+    struct scripted *agent = world_agent(&world, SCRIPT_DROP_SECOND, 10 * SECOND, 0);
+    agent->slots = 3;
+    world_action(&world, 0, submit_memory, 6);
+    world_action(&world, SECOND, submit_memory, 2);     /* its offer is dropped */
+    world_action(&world, 2 * SECOND, submit_memory, 6); /* waits: the first task has 6 of the 8 */
+    world_run(&world);
+    assert_int_equal(world.run_error, TROUPE_OK);
+    world_close(&world);
+    assert_int_equal(world.state[0], TASK_OK);
+    assert_int_equal(world.error[1], TROUPE_NOMEM);
+    assert_true(world.retryable[1]);
+    assert_true(world.ended_ns[1] - world.begun_ns < 2 * SECOND);
+    assert_non_null(strstr(world.text, "agent0 had no memory"));
+    assert_int_equal(world.state[2], TASK_OK);
+    assert_true(world.ended_ns[2] - world.begun_ns >= 20 * SECOND);
+    assert_int_equal(world.statistics.agents_lost, 0);
+    assert_int_equal(world.statistics.resources_free.amount[1], 8);
+}
+
+static void an_expired_offer_is_dropped(void **state) {
+    (void)state;
+    struct world world;
+    world_open(&world, 24);
+    world_agent(&world, SCRIPT_HANG_DROP, 30 * SECOND, 0);
+    world_action(&world, 0, submit_gpus, 1);
+    world_action(&world, 20 * SECOND, submit_gpus, 1); /* waits: the gpu may still be in use */
+    world_run(&world);
+    assert_int_equal(world.run_error, TROUPE_OK);
+    world_close(&world);
+    assert_int_equal(world.error[0], TROUPE_TIMEOUT);
+    assert_int_equal(world.state[1], TASK_OK);
+    assert_true(world.ended_ns[1] - world.begun_ns > 30 * SECOND);
+    assert_int_equal(world.statistics.agents_lost, 0);
+    assert_int_equal(world.statistics.resources_free.amount[0], 1);
+}
+
 static void agents_that_die(void **state) {
     (void)state;
     for (unsigned holding = 0; holding < 2; holding++)
@@ -490,6 +535,8 @@ int main(void) {
         cmocka_unit_test(incapable_and_draining_agents),
         cmocka_unit_test(an_offer_without_an_answer),
         cmocka_unit_test(a_late_answer_gives_back_what_it_held),
+        cmocka_unit_test(a_live_agent_without_memory_to_answer),
+        cmocka_unit_test(an_expired_offer_is_dropped),
         cmocka_unit_test(agents_that_die),
         cmocka_unit_test(the_last_agent_dies),
         cmocka_unit_test(all_agents_give_up),

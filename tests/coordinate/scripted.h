@@ -33,6 +33,8 @@ enum script_mode {
     SCRIPT_DRAINING,
     SCRIPT_HANG,        /* keeps the offer, answers nothing */
     SCRIPT_HANG_REFUSE, /* refuses it after `service_ns` */
+    SCRIPT_DROP_SECOND, /* has no memory to answer its second offer */
+    SCRIPT_HANG_DROP,   /* nor its first, which it keeps for `service_ns` */
     SCRIPT_DIE_ON_OFFER,
     SCRIPT_DIE_HOLDING, /* accepts, ends after `service_ns` */
     SCRIPT_WRONG_EPOCH, /* accepts under another epoch */
@@ -250,7 +252,12 @@ static void script_offer(struct scripted *agent, struct turn *turn) {
     case SCRIPT_HANG:
         agent->kept = turn_take(turn);
         return;
+    case SCRIPT_DROP_SECOND:
+        if (agent->offers != 2)
+            script_answer(agent, turn, asked, OFFER_ACCEPT, count);
+        return;
     case SCRIPT_HANG_REFUSE:
+    case SCRIPT_HANG_DROP:
         agent->kept = turn_take(turn);
         assert_int_equal(timer_start(turn, turn->now_ns + agent->service_ns, 2, &timer), TROUPE_OK);
         return;
@@ -288,8 +295,10 @@ static void script_handle(struct turn *turn, void *state, const struct message *
         if (timer->token == 1)
             script_tick(agent, turn);
         else {
-            agent->mode = SCRIPT_OVERLOADED;
-            script_answer(agent, turn, agent->kept, OFFER_OVERLOADED, 0);
+            if (agent->mode == SCRIPT_HANG_REFUSE) {
+                agent->mode = SCRIPT_OVERLOADED;
+                script_answer(agent, turn, agent->kept, OFFER_OVERLOADED, 0);
+            }
             message_free(&agent->kept);
             agent->mode = SCRIPT_ACCEPT;
         }
