@@ -166,6 +166,10 @@ enum troupe_error env_file_lock(struct env_file *file, struct fault *fault) {
     return file->env->operations->file_lock(file, fault);
 }
 
+bool env_file_locked(struct env_file *file) {
+    return file->env->operations->file_locked(file);
+}
+
 void env_file_close(struct env_file *file) {
     if (file)
         file->env->operations->file_close(file);

@@ -137,6 +137,8 @@ MUST_CHECK enum troupe_error env_file_truncate(struct env_file *file, uint64_t b
 MUST_CHECK enum troupe_error env_file_sync(struct env_file *file);
 /* An exclusive advisory lock held until close; LOCKED with the holder's pid in the fault when known. */
 MUST_CHECK enum troupe_error env_file_lock(struct env_file *file, struct fault *fault);
+/* Does another open file hold the lock? A look takes nothing: it never refuses one who is about to lock. */
+bool env_file_locked(struct env_file *file);
 void env_file_close(struct env_file *file);
 
 struct env_info {

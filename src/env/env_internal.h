@@ -62,6 +62,7 @@ struct env_operations {
     enum troupe_error (*file_truncate)(struct env_file *file, uint64_t bytes);
     enum troupe_error (*file_sync)(struct env_file *file);
     enum troupe_error (*file_lock)(struct env_file *file, struct fault *fault);
+    bool (*file_locked)(struct env_file *file);
     void (*file_close)(struct env_file *file);
     enum troupe_error (*info)(struct env *env, const char *path, struct env_info *ret_info);
     enum troupe_error (*make_directory)(struct env *env, const char *path, struct fault *fault); /* EXISTS */

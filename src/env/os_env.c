@@ -270,6 +270,7 @@ const struct env_operations env_os_operations = {
     .file_truncate = os_file_truncate,
     .file_sync = os_file_sync,
     .file_lock = os_file_lock,
+    .file_locked = os_file_locked,
     .file_close = os_file_close,
     .info = os_info,
     .make_directory = os_make_directory,

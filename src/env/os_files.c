@@ -144,13 +144,30 @@ static long lock_holder(int fd) {
     return holder;
 }
 
+/* flock decides, and /proc/locks knows its holder's pid. The record lock that goes with it refuses nobody: it is there
+ * because one of its kind can be seen without being taken, also where /proc/locks does not tell (another pid namespace,
+ * file systems whose device numbers differ there). */
+static struct flock whole_file(void) {
+    return (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET};
+}
+
+bool os_file_locked(struct env_file *file) {
+    struct flock lock = whole_file();
+    if (fcntl(descriptor(file), F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK)
+        return true;
+    return lock_holder(descriptor(file)) != 0;
+}
+
 enum troupe_error os_file_lock(struct env_file *file, struct fault *fault) {
     int failed;
     do
         failed = flock(descriptor(file), LOCK_EX | LOCK_NB);
     while (failed && errno == EINTR);
-    if (!failed)
+    if (!failed) {
+        struct flock lock = whole_file();
+        (void)fcntl(descriptor(file), F_OFD_SETLK, &lock); /* without it a look has /proc/locks alone */
         return TROUPE_OK;
+    }
     if (errno != EWOULDBLOCK)
         return fault_set(fault, os_error(errno), "", "cannot lock the file: %s", strerror(errno));
     long holder = lock_holder(descriptor(file));

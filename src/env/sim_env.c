@@ -286,6 +286,7 @@ const struct env_operations env_sim_operations = {
     .file_truncate = sim_file_truncate,
     .file_sync = sim_file_sync,
     .file_lock = sim_file_lock,
+    .file_locked = sim_file_locked,
     .file_close = sim_file_close,
     .info = sim_info,
     .make_directory = sim_make_directory,

@@ -212,6 +212,11 @@ enum troupe_error sim_file_lock(struct env_file *file, struct fault *fault) {
     return TROUPE_OK;
 }
 
+bool sim_file_locked(struct env_file *file) {
+    const struct sim_inode *inode = inode_of(file);
+    return inode->locker && inode->locker != file;
+}
+
 /* ---- names ---- */
 
 enum troupe_error sim_info(struct env *env, const char *path, struct env_info *ret_info) {

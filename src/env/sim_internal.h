@@ -200,6 +200,7 @@ enum troupe_error sim_file_size(struct env_file *file, uint64_t *ret_bytes);
 enum troupe_error sim_file_truncate(struct env_file *file, uint64_t bytes);
 enum troupe_error sim_file_sync(struct env_file *file);
 enum troupe_error sim_file_lock(struct env_file *file, struct fault *fault);
+bool sim_file_locked(struct env_file *file);
 void sim_file_close(struct env_file *file);
 enum troupe_error sim_info(struct env *env, const char *path, struct env_info *ret_info);
 enum troupe_error sim_make_directory(struct env *env, const char *path, struct fault *fault);

@@ -77,7 +77,7 @@ MUST_CHECK enum troupe_error store_reader_open(struct env *env, struct account *
                                                const char *directory, struct store_reader **ret_reader,
                                                struct fault *fault);
 void store_reader_close(struct store_reader *reader);
-/* True while a process has the run's lock; any thread. A look takes the lock for a moment when nobody has it. */
+/* True while a process has the run's lock; any thread. A look takes nothing. */
 bool store_in_use(struct env *env, const char *directory);
 /* Rows of a kind in commit order; name and text are valid during the call; return false to stop. */
 typedef bool (*store_row_fn)(void *context, const struct store_row *row, const char *name, const char *text);

@@ -23,7 +23,7 @@ bool store_in_use(struct env *env, const char *directory) {
     if (env_info(env, path, &info) != TROUPE_OK || !info.exists ||
         env_file_open(env, path, ENV_FILE_READ, &file, NULL) != TROUPE_OK)
         return false;
-    bool held = env_file_lock(file, NULL) == TROUPE_LOCKED;
+    bool held = env_file_locked(file);
     env_file_close(file);
     return held;
 }

@@ -501,7 +501,9 @@ static void calls_answer_as_a_real_disk_does(void **state) {
     other = file_open(env, "/d/x", ENV_FILE_APPEND);
     assert_int_equal(env_file_lock(other, &fault), TROUPE_LOCKED);
     assert_non_null(strstr(fault.text, "pid"));
+    assert_true(env_file_locked(other));
     env_file_close(file);
+    assert_false(env_file_locked(other));
     OK(env_file_lock(other, NULL));
     OK(env_file_append(other, "def", 3));
     env_file_close(other);

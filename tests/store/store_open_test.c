@@ -4,7 +4,9 @@
 #include "store_driver.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -153,6 +155,60 @@ static void child_ended_well(pid_t pid) {
     assert_int_equal(status, 0);
 }
 
+/* A look at the lock must take nothing: it would refuse a run that starts in that moment. */
+static void a_look_takes_no_lock(void **state) {
+    struct place *place = *state;
+    struct env_file *look = NULL, *other_look = NULL, *holder = NULL, *late = NULL;
+    char path[160];
+    place_make_run(place, 1);
+    snprintf(path, sizeof path, "%s/lock", place->directory);
+    assert_int_equal(env_file_open(place->env, path, ENV_FILE_READ, &look, NULL), TROUPE_OK);
+    assert_int_equal(env_file_open(place->env, path, ENV_FILE_READ, &other_look, NULL), TROUPE_OK);
+    assert_int_equal(env_file_open(place->env, path, ENV_FILE_READ | ENV_FILE_WRITE, &holder, NULL),
+                     TROUPE_OK);
+    assert_int_equal(env_file_open(place->env, path, ENV_FILE_READ | ENV_FILE_WRITE, &late, NULL), TROUPE_OK);
+    assert_false(env_file_locked(look));
+    assert_false(env_file_locked(other_look));
+    assert_false(store_in_use(place->env, place->directory));
+    assert_int_equal(env_file_lock(holder, NULL), TROUPE_OK); /* while they are still looking */
+    assert_true(env_file_locked(look));
+    assert_true(store_in_use(place->env, place->directory));
+    assert_int_equal(env_file_lock(late, NULL), TROUPE_LOCKED);
+    env_file_close(late);
+    assert_true(env_file_locked(look));
+    env_file_close(holder);
+    assert_false(env_file_locked(look));
+    env_file_close(look);
+    env_file_close(other_look);
+}
+
+static atomic_bool looked_enough;
+
+static void *look_and_look(void *context) {
+    struct place *place = context;
+    while (!atomic_load(&looked_enough))
+        (void)store_in_use(place->env, place->directory);
+    return NULL;
+}
+
+static void runs_start_while_others_look(void **state) {
+    struct place *place = *state;
+    pthread_t thread;
+    place_make_run(place, 1);
+    atomic_store(&looked_enough, false);
+    assert_int_equal(pthread_create(&thread, NULL, look_and_look, place), 0);
+    enum troupe_error error = TROUPE_OK;
+    for (unsigned i = 0; i < 200 && error == TROUPE_OK; i++) {
+        struct store *store = NULL;
+        error = store_open(place->env, &place->account, place->directory, NULL, &store, NULL);
+        if (error == TROUPE_OK)
+            store_close(store);
+    }
+    atomic_store(&looked_enough, true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(error, TROUPE_OK);
+}
+
 static void live_run_is_locked(void **state) {
     struct place *place = *state;
     place_make_run(place, 1);
@@ -176,8 +232,10 @@ static void live_run_is_locked(void **state) {
     assert_int_equal(store_reader_open(place->env, &place->account, place->directory, &reader, NULL),
                      TROUPE_OK);
     store_reader_close(reader);
+    assert_true(store_in_use(place->env, place->directory));
     close(leave[1]);
     child_ended_well(pid);
+    assert_false(store_in_use(place->env, place->directory));
     close(ready[0]);
     assert_int_equal(store_open(place->env, &place->account, place->directory, NULL, &store, NULL),
                      TROUPE_OK);
@@ -252,6 +310,8 @@ int main(int count, char **words) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(absent_run, place_setup, place_teardown),
         cmocka_unit_test_setup_teardown(directory_is_a_file, place_setup, place_teardown),
+        cmocka_unit_test_setup_teardown(a_look_takes_no_lock, place_setup, place_teardown),
+        cmocka_unit_test_setup_teardown(runs_start_while_others_look, place_setup, place_teardown),
         cmocka_unit_test_setup_teardown(live_run_is_locked, place_setup, place_teardown),
         cmocka_unit_test_setup_teardown(newer_schema, place_setup, place_teardown),
         cmocka_unit_test_setup_teardown(foreign_database, place_setup, place_teardown),
