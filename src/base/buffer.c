@@ -65,6 +65,23 @@ void buffer_text(struct buffer *buffer, const char *text) {
     buffer_append(buffer, text, strlen(text));
 }
 
+void buffer_shell_word(struct buffer *buffer, const char *word) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789%+,-./:=@_{}^";
+    /* Some shells expand {a,b} and {1..9}. */
+    bool braces = strchr(word, '{') && (strchr(word, ',') || strstr(word, ".."));
+    if (word[0] != '\0' && !braces && word[strspn(word, plain)] == '\0' && strcmp(word, "{}") != 0) {
+        buffer_text(buffer, word);
+        return;
+    }
+    buffer_text(buffer, "'");
+    for (; *word != '\0'; word++)
+        if (*word == '\'')
+            buffer_text(buffer, "'\\''");
+        else
+            buffer_append(buffer, word, 1);
+    buffer_text(buffer, "'");
+}
+
 void buffer_format(struct buffer *buffer, const char *format, ...) {
     va_list args, again;
     va_start(args, format);

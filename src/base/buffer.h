@@ -20,6 +20,8 @@ void buffer_append(struct buffer *buffer, const void *bytes, size_t length);
 /* Room for `length` more bytes, counted already, for the caller to fill. NULL: refused, as an append. */
 char *buffer_extend(struct buffer *buffer, size_t length);
 void buffer_text(struct buffer *buffer, const char *text);
+/* As a POSIX shell reads it back: one word, quoted where it must be. */
+void buffer_shell_word(struct buffer *buffer, const char *word);
 void buffer_format(struct buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
 void buffer_consume(struct buffer *buffer, size_t length); /* drops from the front */
 void buffer_clear(struct buffer *buffer);                  /* empties, keeps the memory, forgets a failure */

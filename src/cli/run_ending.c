@@ -1,47 +1,29 @@
 /* The end of a run in words. See the header. */
 #include "cli/run_ending.h"
 
-#include <string.h>
-
 #include "cli/run_summary.h"
 
 /* ---- commands that can be copied ---- */
-
-static void write_word(struct buffer *out, const char *word) {
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789%+,-./:=@_{}^";
-    if (word[0] != '\0' && strspn(word, plain) == strlen(word) && strcmp(word, "{}") != 0) {
-        buffer_text(out, word);
-        return;
-    }
-    buffer_text(out, "'");
-    for (; *word != '\0'; word++) {
-        if (*word == '\'')
-            buffer_text(out, "'\\''");
-        else
-            buffer_append(out, word, 1);
-    }
-    buffer_text(out, "'");
-}
 
 void run_ending_write_again(const struct run_request *request, struct buffer *out) {
     buffer_text(out, "troupe run");
     if (request->values.configuration != NULL) { /* of this run, so not among the words of every later one */
         buffer_text(out, " --configuration ");
-        write_word(out, request->values.configuration);
+        buffer_shell_word(out, request->values.configuration);
     }
     for (const char *const *word = request->rerun; word != NULL && *word != NULL; word++) {
         buffer_text(out, " ");
-        write_word(out, *word);
+        buffer_shell_word(out, *word);
     }
 }
 
 static void write_resume(const struct run_request *request, const struct run_outcome *outcome,
                          struct buffer *out) {
     buffer_text(out, "resume     troupe run --resume ");
-    write_word(out, outcome->run_id);
+    buffer_shell_word(out, outcome->run_id);
     if (request->values.runs != NULL) {
         buffer_text(out, " --runs ");
-        write_word(out, request->values.runs);
+        buffer_shell_word(out, request->values.runs);
     }
     buffer_text(out, "\n");
 }

@@ -16,17 +16,6 @@ static enum troupe_error write_text(struct run *run, const char *directory, cons
     return env_write_file(run->env, path, text->bytes, text->length, fault);
 }
 
-static void quote(struct buffer *out, const char *word) {
-    buffer_text(out, "'");
-    for (; *word != '\0'; word++) {
-        if (*word == '\'')
-            buffer_text(out, "'\\''");
-        else
-            buffer_append(out, word, 1);
-    }
-    buffer_text(out, "'");
-}
-
 static enum troupe_error write_configuration(struct run *run, const char *directory, struct fault *fault) {
     struct buffer text;
     struct json json;
@@ -46,18 +35,18 @@ static enum troupe_error write_command(struct run *run, const char *directory, s
     buffer_text(&text, "#!/bin/sh\n# Evaluates the best configuration again, as a run of one trial.\n");
     if (env_absolute(run->env, ".", here, sizeof here) == TROUPE_OK) {
         buffer_text(&text, "cd ");
-        quote(&text, here);
+        buffer_shell_word(&text, here);
         buffer_text(&text, " || exit\n");
     }
     buffer_text(&text, "exec ");
-    quote(&text, env_program(run->env));
+    buffer_shell_word(&text, env_program(run->env));
     buffer_text(&text, " run --configuration ");
     char path[1300];
     snprintf(path, sizeof path, "%s/configuration.json", directory);
-    quote(&text, path);
+    buffer_shell_word(&text, path);
     for (const char *const *word = run->options.rerun; word != NULL && *word != NULL; word++) {
         buffer_text(&text, " ");
-        quote(&text, *word);
+        buffer_shell_word(&text, *word);
     }
     buffer_text(&text, "\n");
     enum troupe_error error = write_text(run, directory, "reproduce.sh", &text, fault);

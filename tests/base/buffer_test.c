@@ -98,11 +98,53 @@ static void no_memory_sticks(void **state) {
     }
 }
 
+/* Words come back from a shell as they were. */
+static void shell_words(void **state) {
+    (void)state;
+    static const struct {
+        const char *word, *quoted;
+    } cases[] = {
+        {"", "''"},
+        {"runs/r-1", "runs/r-1"},
+        {"--lr", "--lr"},
+        {"{lr}", "{lr}"},
+        {"{}", "'{}'"},
+        {"{a,b}", "'{a,b}'"},
+        {"x{1..3}", "'x{1..3}'"},
+        {"log(1e-4,1e-1)", "'log(1e-4,1e-1)'"},
+        {"two words", "'two words'"},
+        {"it's", "'it'\\''s'"},
+        {"'", "''\\'''"},
+        {"~", "'~'"},
+        {"$HOME", "'$HOME'"},
+        {"a\nb", "'a\nb'"},
+        {"\xc3\xa9", "'\xc3\xa9'"},
+    };
+    struct account account = ACCOUNT("test");
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct buffer buffer;
+        char read[64] = "";
+        buffer_init(&buffer, &account, 0);
+        buffer_text(&buffer, "printf %s ");
+        buffer_shell_word(&buffer, cases[i].word);
+        assert_string_equal(buffer_string(&buffer) + strlen("printf %s "), cases[i].quoted);
+        FILE *shell = popen(buffer_string(&buffer), "r");
+        assert_non_null(shell);
+        size_t length = fread(read, 1, sizeof read - 1, shell);
+        assert_int_equal(pclose(shell), 0);
+        assert_int_equal(length, strlen(cases[i].word));
+        assert_string_equal(read, cases[i].word);
+        buffer_free(&buffer);
+    }
+    assert_int_equal(account.bytes, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_with_a_flat_array),
         cmocka_unit_test(the_limit_is_reached_exactly),
         cmocka_unit_test(no_memory_sticks),
+        cmocka_unit_test(shell_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
