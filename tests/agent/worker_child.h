@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <poll.h>
 #include <time.h>
 #include <sys/select.h>
@@ -54,14 +55,18 @@ static inline void child_start(struct worker_child *child, int (*program)(int, c
     child->errors = errors[0];
 }
 
+/* It may end before it has read all of the line; its last answer says why. */
 static inline void child_say(struct worker_child *child, const char *line) {
-    size_t length = strlen(line);
-    for (size_t at = 0; at < length;) {
-        ssize_t written = write(child->to, line + at, length - at);
+    size_t length = strlen(line), at = 0;
+    void (*before)(int) = signal(SIGPIPE, SIG_IGN);
+    while (at <= length) {
+        ssize_t written = at < length ? write(child->to, line + at, length - at) : write(child->to, "\n", 1);
+        if (written < 0 && errno == EPIPE)
+            break;
         assert_true(written > 0);
         at += (size_t)written;
     }
-    assert_int_equal(write(child->to, "\n", 1), 1);
+    signal(SIGPIPE, before);
 }
 
 /* The next answer, as a tree that lives until the next call; NULL at the end of its output. */
