@@ -79,6 +79,7 @@ in_namespaces() {
     say "made in $((($(now_ms) - began) / 1000)) s; cloning HEAD into it"
     git -c safe.directory='*' clone -q --depth 1 "file://$source_root" "$root/troupe"
     mount -t proc proc "$root/proc"
+    mount -t devpts -o newinstance,ptmxmode=0666,mode=620,gid=5 devpts "$root/dev/pts" # the live display has a terminal
 
     say "downloading the packages that ./dev run needs"
     inside "$root" ./dev deps --download build >"$root.log" 2>&1 || { cat "$root.log" >&2; return 1; }
