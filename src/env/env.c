@@ -114,6 +114,10 @@ uint64_t env_child_cpu(struct env_child *child) {
     return child->env->operations->child_cpu(child);
 }
 
+uint64_t env_child_core_wait(struct env_child *child) {
+    return child->env->operations->child_core_wait(child);
+}
+
 int64_t env_child_pid(const struct env_child *child) {
     return child->env->operations->child_pid(child);
 }

@@ -102,6 +102,10 @@ void env_child_close_input(struct env_child *child);
 void env_child_pause(struct env_child *child, bool paused); /* stop reading its output: back-pressure */
 void env_child_kill(struct env_child *child, int signal);   /* to its process group */
 uint64_t env_child_cpu(struct env_child *child); /* ns so far, own and waited-for; 0 when unknown */
+/* ns so far that its main thread could run and waited for a core; ENV_UNKNOWN where the system does not tell.
+ * That of other threads and of descendants is not in it: what waits for them counts as blocked. */
+#define ENV_UNKNOWN UINT64_MAX
+uint64_t env_child_core_wait(struct env_child *child);
 int64_t env_child_pid(const struct env_child *child);
 /* Frees it; kills and reaps silently when it still runs (no more callbacks). */
 void env_child_release(struct env_child *child);

@@ -47,6 +47,7 @@ struct env_operations {
     void (*child_pause)(struct env_child *child, bool paused);
     void (*child_kill)(struct env_child *child, int signal);
     uint64_t (*child_cpu)(struct env_child *child);
+    uint64_t (*child_core_wait)(struct env_child *child);
     int64_t (*child_pid)(const struct env_child *child);
     void (*child_release)(struct env_child *child);
     enum troupe_error (*signals)(struct env *env, void (*fn)(void *context, enum env_signal signal),

@@ -259,6 +259,7 @@ const struct env_operations env_os_operations = {
     .child_pause = os_child_pause,
     .child_kill = os_child_kill,
     .child_cpu = os_child_cpu,
+    .child_core_wait = os_child_core_wait,
     .child_pid = os_child_pid,
     .child_release = os_child_release,
     .signals = os_signals,

@@ -107,6 +107,7 @@ void os_child_close_input(struct env_child *child);
 void os_child_pause(struct env_child *child, bool paused);
 void os_child_kill(struct env_child *child, int signal);
 uint64_t os_child_cpu(struct env_child *child);
+uint64_t os_child_core_wait(struct env_child *child);
 int64_t os_child_pid(const struct env_child *child);
 void os_child_release(struct env_child *child);
 

@@ -47,7 +47,8 @@ struct sim_child {
     enum sim_phase phase; /* of the first action */
     struct sim_event action_event;
     struct sim_compute compute;
-    uint64_t cpu_ns; /* of actions that are over */
+    uint64_t computing_since_ns;   /* in SIM_PHASE_COMPUTE */
+    uint64_t cpu_ns, core_wait_ns; /* of actions that are over */
 
     struct sim_event output_event;
     bool paused, hung, ignores_term, ended, told, released, calling;
@@ -98,6 +99,24 @@ static void output_plan(struct sim_child *child) {
         sim_schedule(child->sim, &child->output_event, child->sim->now);
 }
 
+/* Time in the share of the cores so far, less what was served. */
+static uint64_t computing_wait(struct sim_child *child) {
+    uint64_t passed = child->sim->now - child->computing_since_ns,
+             used = sim_compute_used(child->sim, &child->compute);
+    return passed > used ? passed - used : 0;
+}
+
+/* The first action is over or will never be. */
+static void action_leave(struct sim_child *child) {
+    if (child->phase == SIM_PHASE_COMPUTE) {
+        child->core_wait_ns += computing_wait(child);
+        child->cpu_ns += sim_compute_used(child->sim, &child->compute);
+        sim_compute_stop(child->sim, &child->compute);
+    }
+    sim_cancel(child->sim, &child->action_event);
+    child->phase = SIM_PHASE_START;
+}
+
 /* ---- the end ---- */
 
 static void child_end(struct sim_child *child, int status, int signal) {
@@ -107,11 +126,7 @@ static void child_end(struct sim_child *child, int status, int signal) {
     child->ended = true;
     child->status = status;
     child->signal = signal;
-    sim_cancel(sim, &child->action_event);
-    sim_compute_stop(sim, &child->compute);
-    if (child->phase == SIM_PHASE_COMPUTE)
-        child->cpu_ns += child->compute.served_ns;
-    child->phase = SIM_PHASE_START;
+    action_leave(child);
     sim_cancel(sim, &child->input_event);
     actions_drop(child, &child->actions);
     buffer_free(&child->input);
@@ -139,8 +154,7 @@ static void action_next(struct sim_child *child) {
 static void action_finish(struct sim_child *child) {
     struct sim_env *sim = child->sim;
     struct sim_action *action = actions_pop(&child->actions);
-    child->phase = SIM_PHASE_START;
-    child->cpu_ns += action->cpu_ns;
+    action_leave(child);
     bool crash = !action->exit && sim_chance(sim, sim->options.faults.child_crash);
     if (crash) /* what a killed process had in its buffers is lost, wholly or in part */
         action->length = random_below(&sim->faults, action->length + 1);
@@ -167,6 +181,7 @@ static void action_event(struct sim_env *sim, struct sim_event *event) {
     struct sim_child *child = event->owner;
     if (child->phase == SIM_PHASE_BLOCKED) {
         child->phase = SIM_PHASE_COMPUTE;
+        child->computing_since_ns = sim->now;
         sim_compute_start(sim, &child->compute, child->actions.first->cpu_ns, event);
     } else {
         action_finish(child);
@@ -218,8 +233,7 @@ static void input_event(struct sim_env *sim, struct sim_event *event) {
     if (sim_chance(sim, sim->options.faults.child_hang)) {
         child->hung = true;
         child->ignores_term = random_below(&sim->faults, 2) == 0;
-        sim_cancel(sim, &child->action_event);
-        sim_compute_stop(sim, &child->compute);
+        action_leave(child);
         return;
     }
     size_t length = child->input.length;
@@ -377,6 +391,11 @@ uint64_t sim_child_cpu(struct env_child *base) {
     if (child->phase == SIM_PHASE_COMPUTE)
         used += sim_compute_used(child->sim, &child->compute);
     return used;
+}
+
+uint64_t sim_child_core_wait(struct env_child *base) {
+    struct sim_child *child = child_of(base);
+    return child->core_wait_ns + (child->phase == SIM_PHASE_COMPUTE ? computing_wait(child) : 0);
 }
 
 int64_t sim_child_pid(const struct env_child *base) {

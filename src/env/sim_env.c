@@ -275,6 +275,7 @@ const struct env_operations env_sim_operations = {
     .child_pause = sim_child_pause,
     .child_kill = sim_child_kill,
     .child_cpu = sim_child_cpu,
+    .child_core_wait = sim_child_core_wait,
     .child_pid = sim_child_pid,
     .child_release = sim_child_release,
     .signals = sim_signals,

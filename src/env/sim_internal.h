@@ -186,6 +186,7 @@ void sim_child_close_input(struct env_child *child);
 void sim_child_pause(struct env_child *child, bool paused);
 void sim_child_kill(struct env_child *child, int signal);
 uint64_t sim_child_cpu(struct env_child *child);
+uint64_t sim_child_core_wait(struct env_child *child);
 int64_t sim_child_pid(const struct env_child *child);
 void sim_child_release(struct env_child *child);
 

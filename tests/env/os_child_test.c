@@ -306,6 +306,47 @@ static void counts_cpu_while_it_runs(void **state) {
     rig_end(env);
 }
 
+/* Twice as many spinners as cores: each can run all the while, and waits for about half of it. */
+static void counts_the_wait_for_a_core(void **state) {
+    (void)state;
+    enum { SPINNERS_MAX = 64 };
+    struct env *env = rig_os();
+    struct rig_child rigs[SPINNERS_MAX];
+    uint64_t begin = env_now(env), waited = 0, cpu = 0, before[SPINNERS_MAX];
+    unsigned twice = 2 * env_cores(env), count = twice < SPINNERS_MAX ? twice : SPINNERS_MAX;
+    for (unsigned i = 0; i < count; i++) {
+        struct env_child_spec spec =
+            rig_spec(&rigs[i], env,
+                     ARGV("sh", "-c",
+                          "read go; i=0; while [ $i -lt 150000 ]; do i=$((i+1)); done; echo done; read x"));
+        rigs[i].stop_at = 5;
+        OK(env_child_spawn(env, &spec, &rigs[i].child, NULL));
+    }
+    for (unsigned i = 0; i < count; i++)
+        OK(env_child_write(rigs[i].child, "go\n", 3));
+    for (unsigned i = 0; i < count; i++)
+        while (rigs[i].out.length < 5)
+            rig_run(env);
+    for (unsigned i = 0; i < count; i++) {
+        before[i] = env_child_core_wait(rigs[i].child);
+        cpu += env_child_cpu(rigs[i].child);
+        if (before[i] == ENV_UNKNOWN)
+            continue; /* a system that does not count */
+        assert_true(before[i] <= env_now(env) - begin);
+        waited += before[i];
+    }
+    for (unsigned i = 0; i < count; i++) {
+        env_child_close_input(rigs[i].child);
+        while (rigs[i].exits == 0)
+            rig_run(env);
+        assert_true(env_child_core_wait(rigs[i].child) >= before[i]); /* it outlives the process */
+        rig_release(&rigs[i]);
+    }
+    if (before[0] != ENV_UNKNOWN && count == twice)
+        assert_true(waited >= cpu / 4);
+    rig_end(env);
+}
+
 static unsigned descriptors_open(void) {
     DIR *directory = opendir("/proc/self/fd");
     unsigned count = 0;
@@ -411,6 +452,7 @@ int main(void) {
         cmocka_unit_test(input_has_a_bound),
         cmocka_unit_test(writing_to_a_deaf_child_is_dead),
         cmocka_unit_test(counts_cpu_while_it_runs),
+        cmocka_unit_test(counts_the_wait_for_a_core),
         cmocka_unit_test(many_quick_children_leak_nothing),
         cmocka_unit_test(release_inside_a_callback),
         cmocka_unit_test(every_allocation_may_fail),

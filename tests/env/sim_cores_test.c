@@ -56,6 +56,8 @@ static void loads_run(unsigned cores, struct load *loads, unsigned count) {
     for (unsigned i = 0; i < count; i++) {
         loads[i].done_ns -= begin;
         assert_int_equal(env_child_cpu(loads[i].child), loads[i].need_ns);
+        assert_int_equal(env_child_core_wait(loads[i].child),
+                         loads[i].done_ns - loads[i].start_ns - loads[i].need_ns);
         env_child_release(loads[i].child);
     }
     rig_end(env);
@@ -167,12 +169,46 @@ static void a_stopped_job_gives_its_share_back(void **state) {
     rig_end(env);
 }
 
+static void look_and_kill(void *arg) {
+    struct rig_child *one = arg;
+    assert_int_equal(env_child_cpu(one->child), 2 * MS);
+    assert_int_equal(env_child_core_wait(one->child), 2 * MS);
+    env_child_kill(one->child, SIGKILL);
+    assert_int_equal(env_child_core_wait(one->child), 2 * MS);
+}
+
+/* What it is blocked is no wait for a core; a wait counts while it lasts, and stays when the child is killed. */
+static void waits_for_a_core_are_told_apart(void **state) {
+    (void)state;
+    struct env *env = rig_sim((struct env_sim_options){.seed = 3, .cores = 1, .workers = 1});
+    struct rig_model model = {.talk = rig_echo, .blocked_ns = 3 * MS, .cpu_ns = 10 * MS, .stay = true};
+    rig_install(env, &model);
+    struct rig_child one, two;
+    rig_spawn(&one, env);
+    rig_spawn(&two, env);
+    OK(env_child_write(one.child, "1", 1));
+    OK(env_child_write(two.child, "2", 1));
+    two.stop_at = 1;
+    uint64_t begin = env_now(env);
+    env_sim_at(env, begin + 7 * MS, look_and_kill, &one);
+    while (two.out.length == 0)
+        OK(rig_wait(env));
+    assert_int_equal(env_now(env) - begin, 15 * MS);
+    assert_int_equal(env_child_core_wait(one.child), 2 * MS);
+    assert_int_equal(env_child_core_wait(two.child), 2 * MS);
+    assert_int_equal(env_child_cpu(two.child), 10 * MS);
+    rig_release(&one);
+    rig_release(&two);
+    rig_end(env);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equal_jobs_share),
         cmocka_unit_test(shorter_jobs_leave_first),
         cmocka_unit_test(random_loads_match_the_fluid_model),
         cmocka_unit_test(a_stopped_job_gives_its_share_back),
+        cmocka_unit_test(waits_for_a_core_are_told_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
