@@ -155,9 +155,6 @@ void child_start(struct instance *instance, uint64_t now_ns) {
     trace_emit(runtime_tracer(instance->runtime), instance_thread(instance), TRACE_CHILD_STARTED, 0,
                (uint64_t)COUNTED(instance, pid), instance->number);
     instance->start_limit_ns = instance_after(now_ns, instance->spec->start_timeout_ns);
-    instance->cpu_seen_ns = instance->cpu_charged_ns = 0;
-    instance->cpu_seen_at_ns = now_ns;
-    instance->cpu_share = 0;
     if (again)
         instance_event(instance, AGENT_RESTARTED, NULL, "agent %s: worker restarted", instance->name);
 }
@@ -204,7 +201,7 @@ void child_cancel(struct instance *instance, struct held *held, enum held_fate f
 
 /* ---- lines in ---- */
 
-static void on_hello(struct instance *instance, const struct worker_line *line) {
+static void on_hello(struct instance *instance, const struct worker_line *line, uint64_t now_ns) {
     struct fault fault = {0};
     if (instance->state != INSTANCE_STARTING) {
         COUNT(instance, protocol_errors, 1);
@@ -220,6 +217,7 @@ static void on_hello(struct instance *instance, const struct worker_line *line) 
     }
     instance->start_limit_ns = INSTANCE_NEVER;
     instance_become(instance, INSTANCE_READY);
+    usage_begin(instance, now_ns);
     if (COUNTED(instance, starts) == 1)
         instance_event(instance, AGENT_UP, NULL, "agent %s is up", instance->name);
 }
@@ -294,7 +292,7 @@ static void on_line(void *context, const char *bytes, size_t length) {
     }
     switch (line.type) {
     case WORKER_HELLO:
-        on_hello(instance, &line);
+        on_hello(instance, &line, now_ns);
         break;
     case WORKER_RESULT:
     case WORKER_ERROR:

@@ -130,9 +130,13 @@ struct instance {
     char parent[24];         /* our pid, for worker-exec */
     enum troupe_error blame; /* of the task at the head, when we killed the child for what it did; OK: none */
     char blame_text[400];
-    uint64_t cpu_seen_ns, cpu_charged_ns, cpu_seen_at_ns; /* of this child; see held_charge */
-    double cpu_share;                                     /* CPU per wall time, last seen */
-    uint64_t pump_again_ns;                               /* its input was full */
+    struct usage_meter {
+        uint64_t seen_ns, charged_ns;
+        double share;          /* per wall time, last seen */
+    } cpu_meter, wait_meter;   /* of this child; see held_charge */
+    uint64_t usage_seen_at_ns; /* when both were read */
+    bool wait_known;           /* then */
+    uint64_t pump_again_ns;    /* its input was full */
 
     /* restarts */
     bool permanent; /* why it cannot work will not change */
@@ -174,6 +178,7 @@ void queue_end_waiting(struct instance *instance, enum troupe_error error, bool 
                        uint64_t now_ns);
 void held_to_worker(struct instance *instance, struct held *held, uint64_t now_ns);
 struct held *held_find(const struct instance *instance, const char *id, uint32_t attempt);
+void usage_begin(struct instance *instance, uint64_t now_ns); /* what the child used so far is no task's */
 void held_execute(struct instance *instance, struct held *held,
                   uint64_t now_ns); /* stamps its start and limit */
 uint64_t held_remaining(const struct instance *instance, const struct held *held, uint64_t now_ns);

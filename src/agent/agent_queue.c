@@ -16,7 +16,7 @@
 
 #define KEY_DEADLINE_BITS 56
 #define CAPACITY_UNKNOWN_NS 10000000u /* what is answered when nothing is known: ask again in 10 ms */
-#define CPU_SAMPLE_NS 1000000u        /* /proc is read at most once in this time */
+#define USAGE_SAMPLE_NS 1000000u      /* the child's figures are read at most once in this time */
 
 enum troupe_error queue_create(struct instance *instance) {
     const struct agent_spec *spec = instance->spec;
@@ -344,37 +344,64 @@ static void worker_list_remove(struct instance *instance, struct held *held, uin
         held_execute(instance, instance->worker_first, now_ns);
 }
 
-/* CPU of the task that ends now. The child's own figure costs a system call or three, so it is read at most
- * once a millisecond; in between a task is charged at the share seen last, and the next reading settles the
- * difference. */
-static uint64_t held_charge(struct instance *instance, uint64_t wall_ns, uint64_t now_ns) {
-    uint64_t charge;
-    if (instance->link.ended || now_ns - instance->cpu_seen_at_ns >= CPU_SAMPLE_NS) {
-        uint64_t total = worker_link_cpu(&instance->link);
-        if (total < instance->cpu_seen_ns)
-            total = instance->cpu_seen_ns;
-        uint64_t passed = now_ns - instance->cpu_seen_at_ns;
-        if (passed > 0)
-            instance->cpu_share = (double)(total - instance->cpu_seen_ns) / (double)passed;
-        instance->cpu_seen_ns = total;
-        instance->cpu_seen_at_ns = now_ns;
-        charge = total > instance->cpu_charged_ns ? total - instance->cpu_charged_ns : 0;
-    } else
-        charge = (uint64_t)(instance->cpu_share * (double)wall_ns);
-    instance->cpu_charged_ns += charge;
+void usage_begin(struct instance *instance, uint64_t now_ns) {
+    uint64_t cpu = worker_link_cpu(&instance->link), wait = worker_link_core_wait(&instance->link);
+    instance->wait_known = wait != ENV_UNKNOWN;
+    instance->cpu_meter = (struct usage_meter){.seen_ns = cpu, .charged_ns = cpu};
+    if (!instance->wait_known)
+        wait = 0;
+    instance->wait_meter = (struct usage_meter){.seen_ns = wait, .charged_ns = wait};
+    instance->usage_seen_at_ns = now_ns;
+}
+
+/* A new reading of the child's total, `passed_ns` after the one before. */
+static void meter_read(struct usage_meter *meter, uint64_t total, uint64_t passed_ns) {
+    if (total < meter->seen_ns)
+        total = meter->seen_ns;
+    if (passed_ns > 0)
+        meter->share = (double)(total - meter->seen_ns) / (double)passed_ns;
+    meter->seen_ns = total;
+}
+
+static uint64_t meter_charge(struct usage_meter *meter, bool read, uint64_t wall_ns) {
+    uint64_t charge = read ? meter->seen_ns > meter->charged_ns ? meter->seen_ns - meter->charged_ns : 0
+                           : (uint64_t)(meter->share * (double)wall_ns);
+    meter->charged_ns += charge;
     return charge;
+}
+
+/* What the task that ends now has used. The child's own figures cost a system call or four, so they are read
+ * at most once a millisecond; in between a task is charged at the share seen last, and the next reading
+ * settles the difference. What the worker says of a task is better than that: it may know of descendants. */
+static void held_charge(struct instance *instance, struct task_result *result, uint64_t wall_ns,
+                        uint64_t now_ns) {
+    bool read = instance->link.ended || now_ns - instance->usage_seen_at_ns >= USAGE_SAMPLE_NS;
+    if (read) {
+        uint64_t passed = now_ns - instance->usage_seen_at_ns;
+        uint64_t wait = worker_link_core_wait(&instance->link);
+        meter_read(&instance->cpu_meter, worker_link_cpu(&instance->link), passed);
+        instance->wait_known = wait != ENV_UNKNOWN;
+        if (instance->wait_known)
+            meter_read(&instance->wait_meter, wait, passed);
+        instance->usage_seen_at_ns = now_ns;
+    }
+    uint64_t cpu = meter_charge(&instance->cpu_meter, read, wall_ns),
+             wait = meter_charge(&instance->wait_meter, read, wall_ns);
+    if (cpu > result->cpu_ns)
+        result->cpu_ns = cpu;
+    if (result->core_wait_ns == CORE_WAIT_UNKNOWN && instance->wait_known)
+        result->core_wait_ns = wait;
 }
 
 static void result_account(struct instance *instance, struct held *held, struct task_result *result,
                            uint64_t now_ns) {
     struct task *task = held->task;
     uint64_t wall = now_ns - task->started_ns;
-    if (instance->has_child) {
-        uint64_t charged = held_charge(instance, wall, now_ns);
-        if (charged > result->cpu_ns)
-            result->cpu_ns = charged;
-    }
+    if (instance->has_child)
+        held_charge(instance, result, wall, now_ns);
+    uint64_t wait = result->core_wait_ns == CORE_WAIT_UNKNOWN ? 0 : result->core_wait_ns;
     result->blocked_ns = wall > result->cpu_ns ? wall - result->cpu_ns : 0;
+    result->blocked_ns = result->blocked_ns > wait ? result->blocked_ns - wait : 0;
     COUNT(instance, busy_ns, wall);
     COUNT(instance, cpu_ns, result->cpu_ns);
     if (result->error == TROUPE_OK) {

@@ -54,6 +54,7 @@ struct once_run {
     struct once_scan output, errors;
     pid_t process;
     int out, err;
+    uint64_t core_wait_ns;                 /* once it is reaped */
     uint64_t started_ns, stop_ns, kill_ns; /* when SIGTERM and SIGKILL are due */
     const char *stopping;                  /* why it was sent SIGTERM; NULL: it was not */
     bool deadline_stops;                   /* stop_ns is the task's deadline, not --timeout */
@@ -320,6 +321,22 @@ static int wait_ms(const struct once_run *run, uint64_t now) {
     return wait > INT32_MAX ? INT32_MAX : (int)wait;
 }
 
+/* How long the exited leader could run and had no core: the second number of its schedstat, which is there
+ * until it is waited for. The processes that it started are not counted. */
+static uint64_t core_wait(pid_t process) {
+    char path[48], text[96], *end;
+    snprintf(path, sizeof path, "/proc/%d/schedstat", (int)process);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = file >= 0 ? read(file, text, sizeof text - 1) : -1;
+    if (file >= 0)
+        close(file);
+    if (length <= 0)
+        return CORE_WAIT_UNKNOWN;
+    text[length] = '\0';
+    uint64_t ran = strtoull(text, &end, 10), waited = strtoull(end, NULL, 10);
+    return ran > 0 ? waited : CORE_WAIT_UNKNOWN; /* a system that does not count says 0 */
+}
+
 /* Ends the group before the exited leader is waited for: until then its number cannot be given to another
  * process. */
 static bool reaped(struct once_run *run) {
@@ -328,6 +345,7 @@ static bool reaped(struct once_run *run) {
         info.si_pid != run->process)
         return false;
     kill(-run->process, SIGKILL); /* what it left in the background must not outlive its task */
+    run->core_wait_ns = core_wait(run->process);
     return wait4(run->process, &run->status, 0, &run->usage) == run->process;
 }
 
@@ -456,6 +474,7 @@ static void run_command(struct once_run *run, char **arguments, struct task_resu
     once_scan_end(&run->output);
     once_scan_end(&run->errors);
     result->cpu_ns = timeval_ns(run->usage.ru_utime) + timeval_ns(run->usage.ru_stime);
+    result->core_wait_ns = run->core_wait_ns;
     if (run->stopping || !WIFEXITED(run->status) || WEXITSTATUS(run->status) != 0)
         describe_failure(run, result);
     else

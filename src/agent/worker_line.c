@@ -207,11 +207,14 @@ static void read_artifact(const struct node *node, struct task_result *result) {
     memcpy(result->artifact, name, strlen(name) + 1);
 }
 
-static uint64_t read_usage(const struct node *usage) {
-    double cpu_ms;
-    if (!usage || node_kind(usage) != DOCUMENT_MAP || !number_of(node_get(usage, "cpu_ms"), &cpu_ms))
-        return 0;
-    return cpu_ms > 0 && cpu_ms < 1e12 ? (uint64_t)(cpu_ms * 1e6) : 0;
+static void read_usage(const struct node *usage, struct task_result *result) {
+    double cpu_ms, wait_ms;
+    if (!usage || node_kind(usage) != DOCUMENT_MAP)
+        return;
+    if (number_of(node_get(usage, "cpu_ms"), &cpu_ms) && cpu_ms > 0 && cpu_ms < 1e12)
+        result->cpu_ns = (uint64_t)(cpu_ms * 1e6);
+    if (number_of(node_get(usage, "core_wait_ms"), &wait_ms) && wait_ms >= 0 && wait_ms < 1e12)
+        result->core_wait_ns = (uint64_t)(wait_ms * 1e6);
 }
 
 /* At most size - 1 bytes, as one line that is fit for a terminal. */
@@ -259,7 +262,7 @@ enum troupe_error worker_line_result(const struct worker_line *line, struct acco
         read_metrics(node_get(line->root, "metrics"), result);
         read_artifact(node_get(line->root, "artifact"), result);
     }
-    result->cpu_ns = read_usage(node_get(line->root, "usage"));
+    read_usage(node_get(line->root, "usage"), result);
     *ret_result = result;
     return TROUPE_OK;
 }

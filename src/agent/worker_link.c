@@ -137,6 +137,10 @@ uint64_t worker_link_cpu(const struct worker_link *link) {
     return link->ended ? link->usage.cpu_ns : env_child_cpu(link->child);
 }
 
+uint64_t worker_link_core_wait(const struct worker_link *link) {
+    return link->child ? env_child_core_wait(link->child) : ENV_UNKNOWN;
+}
+
 void worker_link_describe_end(const struct worker_link *link, char *out, size_t size) {
     int used;
     if (link->signal > 0) {

@@ -46,7 +46,8 @@ MUST_CHECK enum troupe_error worker_link_write(struct worker_link *link, const c
 void worker_link_mute(struct worker_link *link);
 void worker_link_kill(struct worker_link *link, int signal);
 void worker_link_close_input(struct worker_link *link);
-uint64_t worker_link_cpu(const struct worker_link *link); /* so far, or all of it once ended */
+uint64_t worker_link_cpu(const struct worker_link *link);       /* so far, or all of it once ended */
+uint64_t worker_link_core_wait(const struct worker_link *link); /* the same; ENV_UNKNOWN */
 /* "exited with status 3; its last words: ..." */
 void worker_link_describe_end(const struct worker_link *link, char *out, size_t size);
 /* Forgets the child (killed when it still runs). Not from an event. */

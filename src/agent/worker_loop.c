@@ -115,6 +115,17 @@ static void say_hello(struct worker_loop *loop) {
     end_line(loop, &json);
 }
 
+static void say_usage(struct json *json, const struct task_result *result) {
+    if (result->cpu_ns == 0)
+        return;
+    json_key(json, "usage");
+    json_object_begin(json);
+    json_field_real(json, "cpu_ms", (double)(result->cpu_ns / 1000) / 1000);
+    if (result->core_wait_ns != CORE_WAIT_UNKNOWN)
+        json_field_real(json, "core_wait_ms", (double)(result->core_wait_ns / 1000) / 1000);
+    json_object_end(json);
+}
+
 static void say_result(struct worker_loop *loop, const struct worker_task *task,
                        const struct task_result *result) {
     bool failed = result->error != TROUPE_OK;
@@ -137,12 +148,7 @@ static void say_result(struct worker_loop *loop, const struct worker_task *task,
         if (result->artifact[0])
             json_field_string(&json, "artifact", result->artifact);
     }
-    if (result->cpu_ns > 0) {
-        json_key(&json, "usage");
-        json_object_begin(&json);
-        json_field_real(&json, "cpu_ms", (double)(result->cpu_ns / 1000) / 1000);
-        json_object_end(&json);
-    }
+    say_usage(&json, result);
     end_line(loop, &json);
 }
 

@@ -27,7 +27,8 @@ struct worker_service {
     enum troupe_error (*start)(void *context, const struct node *start, struct fault *fault);
     /* Writes the strings of the array in `hello`. */
     void (*capabilities)(void *context, struct json *json);
-    /* Runs one task; the result's cpu_ns is sent when above 0. NOMEM: no result. */
+    /* Runs one task; the result's cpu_ns is sent when above 0, and with it core_wait_ns when known. NOMEM: no
+     * result. */
     enum troupe_error (*task)(void *context, struct worker_loop *loop, const struct worker_task *task,
                               struct task_result **ret_result);
     /* Optional: becomes true, with `wake` readable, when the worker is to end (a signal). */

@@ -58,7 +58,8 @@ MUST_CHECK enum troupe_error worker_line_hello(const struct worker_line *line,
                                                const struct capability_set *needed,
                                                const struct capability_names *names, struct fault *fault);
 /* RESULT or ERROR into a result of `account`; wrong contents become a result with error PROTOCOL or LIMIT
- * that says so. cpu_ns is what the worker reported, or 0. NOMEM: no result. `scratch` is emptied and used. */
+ * that says so. cpu_ns and core_wait_ns are what the worker reported, or 0 and CORE_WAIT_UNKNOWN. NOMEM: no
+ * result. `scratch` is emptied and used. */
 MUST_CHECK enum troupe_error worker_line_result(const struct worker_line *line, struct account *account,
                                                 struct buffer *scratch, struct task_result **ret_result);
 /* PROGRESS: step and up to 4 metrics; what is not a finite number is left out. */

@@ -121,6 +121,8 @@ void account_task(struct run *run, const struct task *task) {
     run->tasks++;
     if (task->result != NULL) {
         run->cpu_ns += task->result->cpu_ns;
+        if (task->result->core_wait_ns != CORE_WAIT_UNKNOWN)
+            run->core_wait_ns += task->result->core_wait_ns;
         run->blocked_ns += task->result->blocked_ns;
     }
 }
@@ -211,6 +213,7 @@ void account_write_time(const struct run *run, struct json *json) {
     json_field_real(json, "waiting_ms", milliseconds(waiting));
     json_field_real(json, "idle_ms", milliseconds(idle));
     json_field_real(json, "cpu_ms", milliseconds(run->cpu_ns));
+    json_field_real(json, "core_wait_ms", milliseconds(run->core_wait_ns));
     json_field_real(json, "blocked_ms", milliseconds(run->blocked_ns));
     json_object_end(json);
     json_key(json, "troupe");

@@ -37,7 +37,7 @@ struct stage_result {
     struct artifact_file *file; /* holds it; NULL: none */
     unsigned metric_count;
     struct metric metrics[METRICS_MAX];
-    uint64_t cpu_ns, wall_ns;
+    uint64_t wall_ns;
     struct account *account;
 };
 struct stage_result *stage_result_new(struct account *account, const char *value, size_t length);
@@ -66,8 +66,9 @@ struct trial_stage {
     uint64_t key;
     struct stage_result *result;
     struct stage_times times;
-    actor_ref agent;           /* of the last attempt; 0: none */
-    struct reuse_entry *entry; /* that it computes or waits for */
+    actor_ref agent;               /* of the last attempt; 0: none */
+    uint64_t cpu_ns, core_wait_ns; /* of the last attempt; CORE_WAIT_UNKNOWN */
+    struct reuse_entry *entry;     /* that it computes or waits for */
     struct trial_stage *next_waiting;
     struct trial *trial;
 };
@@ -190,7 +191,7 @@ struct run {
     struct durable durable[PIPELINE_PARALLEL_MAX + 2]; /* told of in the next row */
     unsigned durable_count;
     struct map *clocks; /* actor_ref -> struct agent_clock */
-    uint64_t executing_ns, cpu_ns, blocked_ns, tasks;
+    uint64_t executing_ns, cpu_ns, core_wait_ns, blocked_ns, tasks;
     uint64_t reused_stages;
     char configuration_text[64];
     const struct configuration *fixed; /* --configuration: the one trial of this run */

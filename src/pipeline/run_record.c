@@ -142,7 +142,8 @@ static bool add_reused(struct record_reading *reading, uint32_t trial, const str
                                                .accepted = done,
                                                .started = done,
                                                .ended = done,
-                                               .done = done};
+                                               .done = done,
+                                               .core_wait_ns = CORE_WAIT_UNKNOWN};
         record->execution_count++;
     }
     return true;
@@ -202,7 +203,7 @@ static bool on_stage(void *context, const struct store_row *row, const char *nam
     if (trial_of(record, row->trial) == NULL || row->stage >= record->pipeline->stage_count)
         return true;
     const struct node *root = parse(reading, text), *times = node_get(root, "times_us"),
-                      *agent = node_get(root, "agent");
+                      *agent = node_get(root, "agent"), *wait = node_get(root, "core_wait_us");
     struct record_execution *execution =
         root == NULL ? NULL
                      : array_at(reading, &record->executions, &reading->execution_capacity,
@@ -216,6 +217,7 @@ static bool on_stage(void *context, const struct store_row *row, const char *nam
                                            .agent = RECORD_UNKNOWN,
                                            .ready = ns_of(item_of(times, 0)),
                                            .cpu_ns = ns_of(node_get(root, "cpu_us")),
+                                           .core_wait_ns = wait != NULL ? ns_of(wait) : CORE_WAIT_UNKNOWN,
                                            .message = message_of(reading, root)};
     if (node_kind(agent) == DOCUMENT_INT && node_int(agent) >= 0 && node_int(agent) < record->agent_count)
         execution->agent = (uint32_t)node_int(agent);

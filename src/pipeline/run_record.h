@@ -28,7 +28,8 @@ struct record_execution {  /* one attempt of one stage */
     bool reused; /* taken from another trial's execution: only ready and done mean anything */
     uint64_t ready, assigned, accepted, started, ended, done; /* ascending; equal where nothing happened */
     uint64_t cpu_ns;
-    const char *message; /* may be NULL */
+    uint64_t core_wait_ns; /* it could run and waited for a core; CORE_WAIT_UNKNOWN: not measured */
+    const char *message;   /* may be NULL */
 };
 struct record_event {
     int64_t utc_ns;

@@ -276,9 +276,11 @@ static void write_row(struct run *run, struct turn *turn, struct trial *trial, u
             json_field_string(&json, "artifact", result->artifact);
             json_field_int(&json, "artifact_bytes", (int64_t)result->artifact_bytes);
         }
-        json_field_int(&json, "cpu_us", (int64_t)(result->cpu_ns / 1000));
         json_field_int(&json, "wall_us", (int64_t)(result->wall_ns / 1000));
     }
+    json_field_int(&json, "cpu_us", (int64_t)(at->cpu_ns / 1000));
+    if (at->core_wait_ns != CORE_WAIT_UNKNOWN)
+        json_field_int(&json, "core_wait_us", (int64_t)(at->core_wait_ns / 1000));
     if (message != NULL)
         json_field_string(&json, "message", message);
     for (unsigned i = 0; i < run->agent_count; i++)
@@ -340,7 +342,6 @@ static void stage_succeeded(struct run *run, struct turn *turn, struct trial *tr
     }
     result->metric_count = answer->metric_count;
     memcpy(result->metrics, answer->metrics, sizeof result->metrics);
-    result->cpu_ns = answer->cpu_ns;
     result->wall_ns = task->ended_ns - task->started_ns;
     if (answer->artifact[0] != '\0') {
         trial->stages[stage].state = STAGE_STORING;
@@ -400,6 +401,8 @@ void stage_task_ended(struct run *run, struct turn *turn, struct task *task) {
         work_remove(run, turn, task->artifact_directory);
     struct stage_times *times = &trial->stages[stage].times;
     trial->stages[stage].agent = task->agent;
+    trial->stages[stage].cpu_ns = task->result != NULL ? task->result->cpu_ns : 0;
+    trial->stages[stage].core_wait_ns = task->result != NULL ? task->result->core_wait_ns : CORE_WAIT_UNKNOWN;
     times->assigned = task->assigned_ns;
     times->accepted = task->accepted_ns;
     times->started = task->started_ns;

@@ -157,6 +157,7 @@ struct task_result *task_result_new(struct account *account, const char *value, 
         return NULL;
     }
     result->account = account;
+    result->core_wait_ns = CORE_WAIT_UNKNOWN;
     if (value != NULL) {
         result->value_length = (uint32_t)value_length;
         result->value = (char *)(result + 1);

@@ -101,15 +101,17 @@ struct metric {
     char name[METRIC_NAME_MAX + 1];
     double value;
 };
+#define CORE_WAIT_UNKNOWN UINT64_MAX
 struct task_result {
     enum troupe_error error; /* OK, WORKER, PROTOCOL, TIMEOUT, CANCELLED, LIMIT, OVERLOADED, NO_AGENT ... */
     bool retryable;
     unsigned metric_count;
     struct metric metrics[METRICS_MAX];
-    uint64_t cpu_ns;     /* CPU of the worker for this task, descendants included */
-    uint64_t blocked_ns; /* execution minus CPU, not below 0 */
-    char artifact[128];  /* file name inside artifact_directory, or empty */
-    char message[512];   /* error, for a person: who, what, expected */
+    uint64_t cpu_ns;       /* CPU of the worker for this task, descendants included */
+    uint64_t core_wait_ns; /* it could run and waited for a core; CORE_WAIT_UNKNOWN: not measured */
+    uint64_t blocked_ns;   /* execution minus CPU and, when known, core wait; not below 0 */
+    char artifact[128];    /* file name inside artifact_directory, or empty */
+    char message[512];     /* error, for a person: who, what, expected */
     struct account *account;
     uint32_t value_length;
     char *value; /* JSON text inside the block, or NULL */

@@ -267,6 +267,22 @@ static void test_counts_the_cpu_of_descendants(void **state) {
     assert_int_equal(child_end(&child), 0);
 }
 
+/* It computes among twice as many others as there are cores; they end with it. */
+static void test_counts_the_wait_for_a_core(void **state) {
+    (void)state;
+    struct worker_child child;
+    command_start(&child,
+                  "for core in $(seq $(nproc)) $(seq $(nproc)); do while :; do :; done & done; "
+                  "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; "
+                  "read waits < /proc/$$/schedstat && echo val_acc=1; echo loss=1",
+                  "1h");
+    child_say(&child, task_line(1, "run", ""));
+    const struct node *answer = child_answer(&child);
+    if (strcmp(answer_text(answer, "type"), "result") == 0) /* else this system does not count */
+        assert_true(node_real(node_get(node_get(answer, "usage"), "core_wait_ms")) > 1);
+    assert_int_equal(child_end(&child), 0);
+}
+
 static void test_wrong_arguments(void **state) {
     (void)state;
     static const char *const cases[][6] = {
@@ -314,6 +330,7 @@ int main(void) {
         cmocka_unit_test(test_much_output),
         cmocka_unit_test(test_one_file_is_the_artifact),
         cmocka_unit_test(test_counts_the_cpu_of_descendants),
+        cmocka_unit_test(test_counts_the_wait_for_a_core),
         cmocka_unit_test(test_wrong_arguments),
         cmocka_unit_test(test_every_allocation_fails_once),
     };

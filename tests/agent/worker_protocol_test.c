@@ -224,7 +224,27 @@ static void a_result_is_read_whole(void **state) {
     assert_true(result->metrics[0].value == 0.93 && result->metrics[1].value == 4);
     assert_string_equal(result->artifact, "model.bin");
     assert_int_equal(result->cpu_ns, 412500000);
+    assert_true(result->core_wait_ns == CORE_WAIT_UNKNOWN);
     task_result_free(result);
+    result = result_of("{\"type\":\"result\",\"id\":\"a\",\"attempt\":1,\"usage\":{\"core_wait_ms\":0.25}}");
+    assert_int_equal(result->cpu_ns, 0);
+    assert_int_equal(result->core_wait_ns, 250000);
+    task_result_free(result);
+    result = result_of(
+        "{\"type\":\"error\",\"id\":\"a\",\"attempt\":1,\"usage\":{\"cpu_ms\":1,\"core_wait_ms\":0}}");
+    assert_int_equal(result->core_wait_ns, 0); /* none is an answer */
+    task_result_free(result);
+    static const char *const wrong[] = {"-1", "1e12", "\"5\"", "null", "[]"};
+    for (size_t i = 0; i < ARRAY_COUNT(wrong); i++) {
+        char line[120];
+        snprintf(line, sizeof line,
+                 "{\"type\":\"result\",\"id\":\"a\",\"attempt\":1,\"usage\":{\"core_wait_ms\":%s}}",
+                 wrong[i]);
+        result = result_of(line);
+        assert_int_equal(result->error, TROUPE_OK); /* a task is not lost for it */
+        assert_true(result->core_wait_ns == CORE_WAIT_UNKNOWN);
+        task_result_free(result);
+    }
     result = result_of("{\"type\":\"result\",\"id\":\"a\",\"attempt\":1}");
     assert_int_equal(result->error, TROUPE_OK);
     assert_null(result->value);
