@@ -85,6 +85,7 @@ const char *run_line_text(const struct run_event *event, char *out, size_t size)
     case RUN_EVENT_STOPPING:
         snprintf(out, size, "%s", event->text);
         break;
+    case RUN_EVENT_ASKED:
     case RUN_EVENT_TICK:
     case RUN_EVENT_ENDED:
         return NULL;

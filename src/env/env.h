@@ -225,6 +225,9 @@ void env_sim_set_child_model(struct env *env, const struct env_child_model *mode
 void env_sim_child_emit(struct env_child *child, uint64_t blocked_ns, uint64_t cpu_ns, const char *bytes,
                         size_t length);
 void env_sim_child_exit(struct env_child *child, uint64_t blocked_ns, int status);
+/* What it was told to do and has not finished is dropped: a worker that obeys a cancel. */
+void env_sim_child_abort(struct env_child *child);
+unsigned env_sim_child_pending(const struct env_child *child); /* emissions and exits that are not done */
 /* Calls fn at a virtual time, on worker 0 between turns: for tests that inject events. */
 void env_sim_at(struct env *env, uint64_t time_ns, void (*fn)(void *arg), void *arg);
 /* As if the process had received it now; env_signals' callback follows. */

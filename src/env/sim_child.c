@@ -212,6 +212,23 @@ void env_sim_child_exit(struct env_child *base, uint64_t blocked_ns, int status)
                    NULL);
 }
 
+void env_sim_child_abort(struct env_child *base) {
+    struct sim_child *child = child_of(base);
+    sim_cancel(child->sim, &child->action_event);
+    sim_compute_stop(child->sim, &child->compute);
+    if (child->phase == SIM_PHASE_COMPUTE)
+        child->cpu_ns += child->compute.served_ns;
+    child->phase = SIM_PHASE_START;
+    actions_drop(child, &child->actions);
+}
+
+unsigned env_sim_child_pending(const struct env_child *base) {
+    unsigned count = 0;
+    for (const struct sim_action *action = child_of(base)->actions.first; action; action = action->next)
+        count++;
+    return count;
+}
+
 /* ---- input ---- */
 
 static void input_plan(struct sim_child *child) {

@@ -81,13 +81,21 @@ static void artifact_drop(void *arg) {
     artifact_job_free(arg);
 }
 
+/* Under a disk model there is no file; keeping it only takes its time. */
+static void artifact_pretend(void *arg) {
+    (void)arg;
+}
+
 static enum troupe_error take_start(struct run *run, struct turn *turn, struct artifact_job *job) {
+    const struct run_disk_model *model = run->options.disk_model;
     struct job_spec spec = {.lane = ENV_LANE_POOL,
-                            .fn = artifact_work,
+                            .fn = model != NULL ? artifact_pretend : artifact_work,
                             .drop = artifact_drop,
                             .arg = job,
                             .token = run_token(TOKEN_ARTIFACT, job->trial),
-                            .sim_blocked_ns = 1000000};
+                            .sim_blocked_ns = model != NULL
+                                                  ? model->storing_ns(model->context, job->trial, job->stage)
+                                                  : 1000000};
     enum troupe_error error = job_start(turn, &spec);
     if (error == TROUPE_OK)
         run->files.taking++;

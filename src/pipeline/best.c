@@ -56,7 +56,7 @@ static enum troupe_error write_command(struct run *run, const char *directory, s
 
 enum troupe_error best_write(struct run *run, struct fault *fault) {
     char directory[1100], from[1200], to[1300];
-    if (!run->has_best || run->options.no_store)
+    if (!run->has_best || run->options.no_store || run->options.disk_model != NULL)
         return TROUPE_OK;
     snprintf(directory, sizeof directory, "%s/best", run->directory);
     enum troupe_error error = env_make_directories(run->env, directory, fault);

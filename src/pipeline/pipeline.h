@@ -139,6 +139,7 @@ struct run_progress {
 };
 enum run_event_kind {
     RUN_EVENT_STARTED,
+    RUN_EVENT_ASKED,    /* a trial begins: trial, configuration; not durable yet */
     RUN_EVENT_TRIAL,    /* a trial was told (and is durable): trial, objective */
     RUN_EVENT_BEST,     /* ... and is the best so far */
     RUN_EVENT_LINE,     /* something worth knowing: text */
@@ -163,11 +164,20 @@ struct run_observer {
     bool ticks;
 };
 
+/* In virtual time the disk can be a model too: nothing is written, a commit and the keeping of an artifact take what
+ * is said here. So a run is simulated for its times alone. */
+struct run_disk_model {
+    uint64_t commit_ns; /* of a group of rows */
+    uint64_t (*storing_ns)(void *context, unsigned trial, unsigned stage);
+    void *context;
+};
+
 struct run_options {
     const char *runs_directory; /* default "runs" */
     const char *run_id;         /* NULL: made from the name and the time */
     bool resume;                /* of run_id */
     bool no_store;              /* nothing durable: benches */
+    const struct run_disk_model *disk_model; /* NULL: the real one; env_sim only */
     struct run_observer observer;
     unsigned workers;
     unsigned mailbox_len_max;                  /* 0: 1,024 */

@@ -59,6 +59,8 @@ static enum troupe_error make_directories(struct run *run, struct fault *fault) 
             return fault_set(fault, TROUPE_NOT_FOUND, run->directory, "there is no run '%s' to resume",
                              run->id);
     }
+    if (run->options.disk_model != NULL)
+        return TROUPE_OK;
     error = env_make_directories(run->env, run->directory, fault);
     return error == TROUPE_OK ? env_make_directories(run->env, run->artifacts, fault) : error;
 }
@@ -69,6 +71,11 @@ static enum troupe_error open_store(struct run *run, struct fault *fault) {
                                     .group_rows = run->options.store_group_rows};
     struct env_info info = {0};
     char path[1200];
+    if (run->options.disk_model != NULL) {
+        CHECK(env_is_sim(run->env));
+        options.discard = true;
+        options.commit_ns = run->options.disk_model->commit_ns;
+    }
     snprintf(path, sizeof path, "%s/store.db", run->directory);
     if (!run->options.resume && env_info(run->env, path, &info) == TROUPE_OK && info.exists) {
         struct document *document = NULL;
@@ -123,33 +130,34 @@ static enum troupe_error start_agents(struct run *run, struct run_agents *agents
     for (unsigned a = 0; a < pipeline->agent_count; a++) {
         const struct pipeline_agent *definition = &pipeline->agents[a];
         snprintf(agents->logs[a], sizeof agents->logs[a], "%s/%s.log", run->directory, definition->name);
-        struct agent_spec spec = {.name = definition->name,
-                                  .argv = definition->argv,
-                                  .metrics = definition->metrics,
-                                  .kind = definition->kind == PIPELINE_AGENT_COMMAND ? AGENT_COMMAND
-                                          : definition->kind == PIPELINE_AGENT_ONCE  ? AGENT_ONCE
-                                                                                     : AGENT_NATIVE,
-                                  .plugin = definition->native,
-                                  .in_process = !definition->isolate,
-                                  .capabilities = definition->capabilities,
-                                  .capability_names = &pipeline->capabilities,
-                                  .resources = definition->resources,
-                                  .options_json = definition->options_json,
-                                  .instances = definition->instances,
-                                  .batch_max = definition->batch_max,
-                                  .window = definition->window,
-                                  .environment = definition->environment,
-                                  .directory = pipeline->directory,
-                                  .log_path = run->options.no_store ? NULL : agents->logs[a],
-                                  .timeout_ns = definition->timeout_ns,
-                                  .queue_len_max = run->options.agent_queue_len_max,
-                                  .start_timeout_ns = run->options.worker_start_timeout_ns,
-                                  .restarts_max = run->options.agent_restarts_max,
-                                  .restart_window_ns = run->options.agent_restart_window_ns,
-                                  .stop_grace_ns = run->options.stop_grace_ns,
-                                  .worker_line_max = run->options.worker_line_max,
-                                  .coordinator = run->coordinator,
-                                  .account = run->account};
+        struct agent_spec spec = {
+            .name = definition->name,
+            .argv = definition->argv,
+            .metrics = definition->metrics,
+            .kind = definition->kind == PIPELINE_AGENT_COMMAND ? AGENT_COMMAND
+                    : definition->kind == PIPELINE_AGENT_ONCE  ? AGENT_ONCE
+                                                               : AGENT_NATIVE,
+            .plugin = definition->native,
+            .in_process = !definition->isolate,
+            .capabilities = definition->capabilities,
+            .capability_names = &pipeline->capabilities,
+            .resources = definition->resources,
+            .options_json = definition->options_json,
+            .instances = definition->instances,
+            .batch_max = definition->batch_max,
+            .window = definition->window,
+            .environment = definition->environment,
+            .directory = pipeline->directory,
+            .log_path = run->options.no_store || run->options.disk_model != NULL ? NULL : agents->logs[a],
+            .timeout_ns = definition->timeout_ns,
+            .queue_len_max = run->options.agent_queue_len_max,
+            .start_timeout_ns = run->options.worker_start_timeout_ns,
+            .restarts_max = run->options.agent_restarts_max,
+            .restart_window_ns = run->options.agent_restart_window_ns,
+            .stop_grace_ns = run->options.stop_grace_ns,
+            .worker_line_max = run->options.worker_line_max,
+            .coordinator = run->coordinator,
+            .account = run->account};
         if (spec.window < spec.batch_max)
             spec.window = spec.batch_max;
         enum troupe_error error = agent_start(run->runtime, run->registry, &spec, &agents->handles[a], fault);
@@ -172,7 +180,7 @@ static enum troupe_error start_parts(struct run *run, struct run_agents *agents,
         error = runtime_create(run->env, run->account, &options, &run->runtime, fault);
     if (error == TROUPE_OK)
         error = open_store(run, fault);
-    if (error == TROUPE_OK)
+    if (error == TROUPE_OK && run->options.disk_model == NULL)
         error = run_work_clear(run, fault);
     if (error == TROUPE_OK && run->options.resume)
         error = run_resume(run, fault);
@@ -314,7 +322,7 @@ enum troupe_error run_execute(struct env *env, struct account *account, struct p
     IGNORE(env_signals(env, NULL, NULL), "the process ends soon");
     if (run->summary_written && run->has_best && error == TROUPE_OK)
         error = best_write(run, run->fault);
-    if (run->store != NULL) /* otherwise it is another process's */
+    if (run->store != NULL && options->disk_model == NULL) /* otherwise it is another process's, or nowhere */
         IGNORE(env_remove_tree(env, options->no_store ? run->directory : run->work),
                "leftovers are cleared by the next start");
     ret_outcome->state = run->state == RUN_RUNNING ? RUN_STOPPED : run->state;

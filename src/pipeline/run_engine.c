@@ -168,6 +168,9 @@ static bool ask_one(struct run *run, struct turn *turn) {
                  fault.text[0] != '\0' ? fault.text : "out of memory");
         return false;
     }
+    struct run_event event = {
+        .kind = RUN_EVENT_ASKED, .trial = number, .configuration = &trial->configuration};
+    run_show(run, turn, &event);
     struct buffer text;
     struct json json;
     buffer_init(&text, run->account, 1 << 20);

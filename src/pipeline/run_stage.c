@@ -112,7 +112,9 @@ static void stage_submit(struct run *run, struct turn *turn, struct trial *trial
     at->attempt = (uint16_t)next_attempt(run, trial, stage);
     enum troupe_error error = map_put_u64(run->attempts, key, (void *)(uintptr_t)at->attempt);
     at->state = STAGE_PREPARING;
-    if (error == TROUPE_OK)
+    if (error == TROUPE_OK && run->options.disk_model != NULL)
+        stage_prepared(run, turn, trial, stage, &(struct work_job){0});
+    else if (error == TROUPE_OK)
         error = work_make(run, turn, trial, stage);
     if (error != TROUPE_OK)
         submit_failed(run, turn, trial, stage, error_text(error));

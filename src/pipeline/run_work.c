@@ -69,6 +69,8 @@ enum troupe_error work_make(struct run *run, struct turn *turn, const struct tri
 
 void work_remove(struct run *run, struct turn *turn, const char *path) {
     struct work_job job = {0};
+    if (run->options.disk_model != NULL)
+        return;
     snprintf(job.path, sizeof job.path, "%s", path);
     IGNORE(start(run, turn, &job, clear), "the next start clears what stays");
 }

@@ -32,7 +32,8 @@ struct store {
     char directory[PATH_BYTES_MAX];
     unsigned group_rows_max;
     actor_ref actor; /* set by store_start, before any store_write */
-    bool in_memory;
+    bool in_memory, discards;
+    uint64_t sim_commit_ns;
 
     /* any thread; relaxed: it bounds, it orders nothing */
     _Atomic unsigned queued;
@@ -205,6 +206,8 @@ enum troupe_error store_open(struct env *env, struct account *account, const cha
     store->env = env;
     store->account = account;
     store->in_memory = options->memory;
+    store->discards = options->discard;
+    store->sim_commit_ns = options->commit_ns;
     store->group_rows_max = options->group_rows == 0 ? GROUP_ROWS_DEFAULT : options->group_rows;
     if (store->group_rows_max > ROWS_QUEUED_MAX)
         store->group_rows_max = ROWS_QUEUED_MAX;
@@ -213,6 +216,8 @@ enum troupe_error store_open(struct env *env, struct account *account, const cha
     enum troupe_error error;
     if (store->ring == NULL || store->group == NULL)
         error = fault_set(fault, TROUPE_NOMEM, directory, "%s", error_text(TROUPE_NOMEM));
+    else if (options->discard)
+        error = TROUPE_OK;
     else if (options->memory)
         error = store_database_open(env, account, "memory", STORE_ACCESS_MEMORY, &store->database, fault);
     else
@@ -314,7 +319,7 @@ static enum troupe_error group_write(struct store *store, struct fault *fault) {
 static void group_commit(void *arg) {
     struct store *store = arg;
     uint64_t started_ns = env_now(store->env);
-    store->group_error = group_write(store, &store->group_fault);
+    store->group_error = store->discards ? TROUPE_OK : group_write(store, &store->group_fault);
     store->committed_ns = env_now(store->env);
     atomic_fetch_add_explicit(&store->commit_ns_total, store->committed_ns - started_ns,
                               memory_order_relaxed);
@@ -377,7 +382,10 @@ static void group_start(struct store *store, struct turn *turn) {
     store->group_count = 0;
     while (store->group_count < store->group_rows_max && store->ring_count > 0)
         store->group[store->group_count++] = ring_take(store);
-    struct job_spec job = {.lane = ENV_LANE_STORE, .fn = group_commit, .arg = store};
+    struct job_spec job = {.lane = ENV_LANE_STORE,
+                           .fn = group_commit,
+                           .arg = store,
+                           .sim_blocked_ns = store->sim_commit_ns};
     enum troupe_error error = job_start(turn, &job);
     if (error == TROUPE_OK) {
         store->committing = true;

@@ -1,0 +1,302 @@
+/* model_fit: what a run's record tells of its stages, agents and disk.
+ *
+ * An execution's time at its agent is taken apart: CPU (measured), waiting for a core (measured, where the record has
+ * it), and the rest, which is blocked: sleeping, reading, waiting for others. Only CPU and blocked belong to the
+ * program; the wait for a core comes out of the simulation again. With a window above 1 a task is handed over while
+ * the one before it is still computed, so an execution begins no earlier than its agent's last end.
+ * Threads: any one. Memory: the model's arena. */
+#include "simulate/simulate.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define START_CPU_ASSUMED_NS 20000000u
+#define COMMIT_ASSUMED_NS 2000000u
+
+struct fitting {
+    const struct run_record *record;
+    struct account *account;
+    struct model *model;
+    struct fault *fault;
+};
+
+static enum troupe_error no_memory(const struct fitting *fitting) {
+    return fault_set(fitting->fault, TROUPE_NOMEM, fitting->record->id, "out of memory fitting the run");
+}
+
+static int by_value(const void *a, const void *b) {
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+    return left < right ? -1 : left > right;
+}
+
+static uint64_t quantile(const uint64_t *sorted, size_t count, double q) {
+    return count == 0 ? 0 : sorted[(size_t)(q * (double)(count - 1) + 0.5)];
+}
+
+static void parameter(struct model *model, unsigned n, const char *name, const char *format, ...)
+    PRINTF_LIKE(4, 5);
+static void parameter(struct model *model, unsigned n, const char *name, const char *format, ...) {
+    if (model->parameter_count == MODEL_PARAMETERS_MAX)
+        return;
+    struct model_parameter *one = &model->parameters[model->parameter_count++];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(one->text, sizeof one->text, format, args);
+    va_end(args);
+    snprintf(one->name, sizeof one->name, "%s", name);
+    one->n = n;
+    one->assumed = n == 0;
+}
+
+/* ---- trials ---- */
+
+static enum troupe_error fit_trials(struct fitting *fitting) {
+    const struct run_record *record = fitting->record;
+    struct model *model = fitting->model;
+    const struct space *space = record->pipeline->space;
+    unsigned last = 0;
+    model->variables = space_count(space);
+    for (unsigned i = 0; i < model->variables; i++)
+        model->choice[i] = space_variable(space, i)->kind == VARIABLE_CHOICE;
+    for (size_t i = 0; i < record->trial_count; i++)
+        last = record->trials[i].number + 1 > last ? record->trials[i].number + 1 : last;
+    model->trials = ARENA_ARRAY(&model->arena, struct model_trial, last + 1);
+    if (model->trials == NULL)
+        return no_memory(fitting);
+    model->trial_count = last;
+    model->begin_ns = UINT64_MAX;
+    for (size_t i = 0; i < record->trial_count; i++) {
+        const struct record_trial *from = &record->trials[i];
+        struct model_trial *to = &model->trials[from->number];
+        bool told = from->state == TRIAL_OK || from->state == TRIAL_FAILED;
+        double *values = ARENA_ARRAY(&model->arena, double, model->variables + 1);
+        if (values == NULL)
+            return no_memory(fitting);
+        memcpy(values, from->values, model->variables * sizeof *values);
+        to->values = values;
+        to->objective = from->state == TRIAL_OK ? from->objective : NAN;
+        to->wall_ns = told && from->ended_ns > from->created_ns ? from->ended_ns - from->created_ns : 0;
+        model->told += told;
+        if (told && from->created_ns < model->begin_ns)
+            model->begin_ns = from->created_ns;
+    }
+    if (model->told == 0)
+        return fault_set(fitting->fault, TROUPE_INVALID, record->id,
+                         "no trial has ended yet: a model needs at least one to be fitted from");
+    return TROUPE_OK;
+}
+
+/* ---- stages ---- */
+
+/* Variables that the stage uses, or anything that it needs, on whatever way. */
+static void find_relevant(const struct pipeline *pipeline, struct model *model) {
+    for (unsigned k = 0; k < pipeline->stage_count; k++) {
+        unsigned at = pipeline->order[k];
+        const struct pipeline_stage *stage = &pipeline->stages[at];
+        bool *relevant = model->stages[at].relevant;
+        for (unsigned v = 0; v < model->variables; v++)
+            relevant[v] = stage->uses_all || stage->uses[v];
+        for (unsigned needed = 0; needed < pipeline->stage_count; needed++)
+            for (unsigned v = 0; (stage->needs & (1u << needed)) && v < model->variables; v++)
+                relevant[v] = relevant[v] || model->stages[needed].relevant[v];
+    }
+}
+
+static bool counts(const struct record_execution *execution) {
+    return !execution->reused && (execution->state == TASK_OK || execution->state == TASK_FAILED) &&
+           execution->ended > execution->started;
+}
+
+static int by_agent_and_start(const void *a, const void *b) {
+    const struct record_execution *left = *(const struct record_execution *const *)a,
+                                  *right = *(const struct record_execution *const *)b;
+    if (left->agent != right->agent)
+        return left->agent < right->agent ? -1 : 1;
+    if (left->started != right->started)
+        return left->started < right->started ? -1 : 1;
+    return left->ended < right->ended ? -1 : left->ended > right->ended;
+}
+
+static void fill_sample(const struct fitting *fitting, const struct record_execution *execution,
+                        uint64_t from, struct model_sample *ret) {
+    uint64_t wall = execution->ended > from ? execution->ended - from : 0;
+    uint64_t cpu =
+        execution->cpu_ns < wall ? execution->cpu_ns : wall; /* a second core at once is not modelled */
+    *ret =
+        (struct model_sample){.trial = execution->trial,
+                              .instance = execution->agent,
+                              .cpu_ns = cpu,
+                              .blocked_ns = wall > cpu ? wall - cpu : 0,
+                              .storing_ns = execution->state == TASK_OK && execution->done > execution->ended
+                                                ? execution->done - execution->ended
+                                                : 0,
+                              .end = execution->state == TASK_OK ? SAMPLE_OK : SAMPLE_FAILED,
+                              .values = fitting->model->trials[execution->trial].values};
+}
+
+static enum troupe_error fit_samples(struct fitting *fitting) {
+    const struct run_record *record = fitting->record;
+    struct model *model = fitting->model;
+    const struct record_execution **sorted =
+        memory_alloc(fitting->account, (record->execution_count + 1) * sizeof *sorted);
+    if (sorted == NULL)
+        return no_memory(fitting);
+    size_t count = 0;
+    for (size_t i = 0; i < record->execution_count; i++)
+        if (counts(&record->executions[i]) && record->executions[i].trial < model->trial_count &&
+            model->trials[record->executions[i].trial].values != NULL) {
+            sorted[count++] = &record->executions[i];
+            model->stages[record->executions[i].stage].count++;
+        }
+    qsort(sorted, count, sizeof *sorted, by_agent_and_start);
+    bool made = true;
+    for (unsigned s = 0; s < model->stage_count && made; s++) {
+        model->stages[s].samples =
+            ARENA_ARRAY(&model->arena, struct model_sample, model->stages[s].count + 1);
+        made = model->stages[s].samples != NULL;
+        model->stages[s].count = 0;
+    }
+    for (size_t i = 0; i < count && made; i++) {
+        struct model_stage *stage = &model->stages[sorted[i]->stage];
+        uint64_t from = sorted[i]->started;
+        if (i > 0 && sorted[i - 1]->agent == sorted[i]->agent && sorted[i - 1]->ended > from)
+            from = sorted[i - 1]->ended;
+        fill_sample(fitting, sorted[i], from, &stage->samples[stage->count++]);
+    }
+    memory_free(fitting->account, sorted);
+    return made ? TROUPE_OK : no_memory(fitting);
+}
+
+static int by_trial(const void *a, const void *b) {
+    const struct model_sample *left = a, *right = b;
+    return left->trial < right->trial ? -1 : left->trial > right->trial;
+}
+
+static void describe_stage(const struct fitting *fitting, const struct model_stage *stage) {
+    char name[80], cpu[32], blocked[32];
+    double sum_cpu = 0, sum_blocked = 0, squares = 0;
+    for (unsigned i = 0; i < stage->count; i++) {
+        sum_cpu += (double)stage->samples[i].cpu_ns;
+        sum_blocked += (double)stage->samples[i].blocked_ns;
+    }
+    double n = stage->count, mean = (sum_cpu + sum_blocked) / n;
+    for (unsigned i = 0; i < stage->count; i++) {
+        double difference = (double)(stage->samples[i].cpu_ns + stage->samples[i].blocked_ns) - mean;
+        squares += difference * difference;
+    }
+    double error = n > 1 ? 1.96 * sqrt(squares / (n - 1) / n) : mean;
+    snprintf(name, sizeof name, "%.60s: time", stage->name);
+    parameter(fitting->model, stage->assumed ? 0 : stage->count, name,
+              "%s of CPU + %s blocked a task, mean +- %.0f %%",
+              text_format_duration(cpu, (int64_t)(sum_cpu / n)),
+              text_format_duration(blocked, (int64_t)(sum_blocked / n)), mean > 0 ? 100 * error / mean : 0);
+}
+
+/* A stage that never ran (`test`, before the end of the search) is taken for one like the objective's. */
+static enum troupe_error fit_stages(struct fitting *fitting) {
+    struct model *model = fitting->model;
+    const struct pipeline *pipeline = fitting->record->pipeline;
+    model->stage_count = pipeline->stage_count;
+    for (unsigned s = 0; s < model->stage_count; s++) {
+        model->stages[s].name =
+            arena_copy(&model->arena, pipeline->stages[s].name, strlen(pipeline->stages[s].name));
+        if (model->stages[s].name == NULL)
+            return no_memory(fitting);
+    }
+    find_relevant(pipeline, model);
+    enum troupe_error error = fit_samples(fitting);
+    if (error != TROUPE_OK)
+        return error;
+    const struct model_stage *stand_in = &model->stages[pipeline->objective_stage];
+    for (unsigned s = 0; s < model->stage_count; s++)
+        qsort(model->stages[s].samples, model->stages[s].count, sizeof *model->stages[s].samples, by_trial);
+    for (unsigned s = 0; s < model->stage_count; s++) {
+        struct model_stage *stage = &model->stages[s];
+        if (stage->count == 0 && stand_in->count == 0)
+            return fault_set(fitting->fault, TROUPE_INVALID, fitting->record->id,
+                             "stage '%s' has not ended once: there is nothing to fit its time from",
+                             stage->name);
+        if (stage->count == 0) {
+            stage->samples = stand_in->samples;
+            stage->count = stand_in->count;
+            stage->assumed = true;
+        }
+        describe_stage(fitting, stage);
+    }
+    return TROUPE_OK;
+}
+
+/* ---- agents and disk ---- */
+
+static enum troupe_error fit_agents(struct fitting *fitting) {
+    struct model *model = fitting->model;
+    const struct pipeline *pipeline = fitting->record->pipeline;
+    model->agent_count = pipeline->agent_count;
+    for (unsigned a = 0; a < model->agent_count; a++) {
+        struct model_agent *agent = &model->agents[a];
+        agent->name = arena_copy(&model->arena, pipeline->agents[a].name, strlen(pipeline->agents[a].name));
+        agent->instances = pipeline->agents[a].instances;
+        agent->starts = ARENA_NEW(&model->arena, struct model_start);
+        if (agent->name == NULL || agent->starts == NULL)
+            return no_memory(fitting);
+        agent->start_count = 1;
+        agent->starts[0] = (struct model_start){.cpu_ns = START_CPU_ASSUMED_NS};
+        char name[80], text[32];
+        snprintf(name, sizeof name, "%.60s: start", agent->name);
+        parameter(model, 0, name, "%s of CPU from birth to hello",
+                  text_format_duration(text, START_CPU_ASSUMED_NS));
+    }
+    return TROUPE_OK;
+}
+
+static enum troupe_error fit_commit(struct fitting *fitting) {
+    const struct run_record *record = fitting->record;
+    uint64_t *times = memory_alloc(fitting->account, (record->trial_count + 1) * sizeof *times);
+    unsigned count = 0;
+    char text[32];
+    if (times == NULL)
+        return no_memory(fitting);
+    for (size_t i = 0; i < record->trial_count; i++)
+        if (record->trials[i].ended_ns > record->trials[i].told_ns)
+            times[count++] = record->trials[i].ended_ns - record->trials[i].told_ns;
+    qsort(times, count, sizeof *times, by_value);
+    fitting->model->commit_ns = count > 0 ? quantile(times, count, 0.5) : COMMIT_ASSUMED_NS;
+    memory_free(fitting->account, times);
+    parameter(fitting->model, count, "store: commit", "%s a group",
+              text_format_duration(text, (int64_t)fitting->model->commit_ns));
+    return TROUPE_OK;
+}
+
+enum troupe_error model_fit(const struct run_record *record, unsigned cores, struct account *account,
+                            struct model **ret_model, struct fault *fault) {
+    struct model *model = memory_alloc(account, sizeof *model);
+    if (model == NULL)
+        return fault_set(fault, TROUPE_NOMEM, record->id, "out of memory fitting the run");
+    arena_init(&model->arena, account);
+    struct fitting fitting = {.record = record, .account = account, .model = model, .fault = fault};
+    model->cores = cores;
+    enum troupe_error error = fit_trials(&fitting);
+    if (error == TROUPE_OK)
+        error = fit_stages(&fitting);
+    if (error == TROUPE_OK)
+        error = fit_agents(&fitting);
+    if (error == TROUPE_OK)
+        error = fit_commit(&fitting);
+    if (error != TROUPE_OK) {
+        model_free(model);
+        return error;
+    }
+    parameter(model, 0, "cores", "%u, shared equally", model->cores);
+    *ret_model = model;
+    return TROUPE_OK;
+}
+
+void model_free(struct model *model) {
+    if (model == NULL)
+        return;
+    struct account *account = model->arena.account;
+    arena_free(&model->arena);
+    memory_free(account, model);
+}
