@@ -7,6 +7,7 @@ import resource
 import shutil
 import sqlite3
 import subprocess
+import time
 
 from bad_table import GOOD, Case, SkipCase, edited
 
@@ -175,8 +176,12 @@ class Live:
     def start(self, directory, troupe):
         self.process = subprocess.Popen([troupe, "run", "bad.yaml", "--run-id", "r"], cwd=directory,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        work = os.path.join(directory, "runs/r/work")
         for line in self.process.stdout:
             if line.startswith("run r:"):
+                # The worker hangs in its first task; the task's directory is there before it is sent.
+                while self.process.poll() is None and not (os.path.isdir(work) and os.listdir(work)):
+                    time.sleep(0.01)
                 return self.stop
         raise AssertionError("the live run did not start")
 
