@@ -71,7 +71,7 @@ first_trial() {
 }
 
 in_namespaces() {
-    local root=$1 began first run_ms search test_ms
+    local root=$1 began first run_ms search test_ms passed=true
     mount --make-rprivate /
     say "making a minimal Debian in $root"
     began=$(now_ms)
@@ -96,10 +96,12 @@ in_namespaces() {
 
     say "./dev test"
     began=$(now_ms)
-    inside "$root" ./dev test >&2
+    inside "$root" ./dev test >&2 || passed=false
     test_ms=$(($(now_ms) - began))
-    printf '{"fresh": "%s", "first_trial_ms": %d, "run_ms": %d, "search_again_ms": %d, "test_ms": %d, "cores": %d}\n' \
-        "$release" "$first" "$run_ms" "$search" "$test_ms" "$(nproc)"
+    printf '{"fresh": "%s", "first_trial_ms": %d, "run_ms": %d, "search_again_ms": %d, "test_ms": %d, "tests_pass": %s' \
+        "$release" "$first" "$run_ms" "$search" "$test_ms" "$passed"
+    printf ', "cores": %d}\n' "$(nproc)"
+    [ "$passed" = true ] # the figures are told either way
 }
 
 if [ "${2:-}" = --inside ]; then
