@@ -257,7 +257,8 @@ void stage_release(struct run *run, struct turn *turn, struct trial_stage *at) {
     }
 }
 
-static void write_row(struct run *run, struct turn *turn, struct trial *trial, unsigned stage,
+/* False: it could not be queued, and the run has failed for it. */
+static bool write_row(struct run *run, struct turn *turn, struct trial *trial, unsigned stage,
                       enum task_state state, const struct stage_result *result, const char *message) {
     const struct trial_stage *at = &trial->stages[stage];
     struct buffer text;
@@ -304,16 +305,19 @@ static void write_row(struct run *run, struct turn *turn, struct trial *trial, u
                             .stage = (uint16_t)stage,
                             .attempt = at->attempt,
                             .a = state};
-    IGNORE(!run_write_text(run, turn, &row, result != NULL && run->pipeline->stages[stage].cache ? key : NULL,
-                           &text, 0),
-           "the run fails then; a resume runs the stage again");
+    bool keyed = result != NULL && run->pipeline->stages[stage].cache;
+    return run_write_text(run, turn, &row, keyed ? key : NULL, &text, 0);
 }
 
 void stage_stored(struct run *run, struct turn *turn, struct trial *trial, unsigned stage,
                   struct stage_result *result) {
     struct trial_stage *at = &trial->stages[stage];
     struct reuse_entry *entry = at->entry;
-    write_row(run, turn, trial, stage, TASK_OK, result, NULL);
+    if (!write_row(run, turn, trial, stage, TASK_OK, result, NULL)) {
+        /* Its result must not be told when no row has it: a resume runs the stage again. */
+        trial_fail(run, turn, trial, TRIAL_CANCELLED, "its result could not be stored");
+        return;
+    }
     at->state = STAGE_DONE;
     at->times.done = turn->now_ns;
     at->entry = NULL;
@@ -370,7 +374,7 @@ static void stage_failed(struct run *run, struct turn *turn, struct trial *trial
         trial_fail(run, turn, trial, TRIAL_CANCELLED, text);
         return;
     }
-    write_row(run, turn, trial, stage, task->state, NULL, message);
+    IGNORE(write_row(run, turn, trial, stage, task->state, NULL, message), "the run fails then");
     if (answer != NULL && answer->error == TROUPE_NO_AGENT) { /* no later trial can do better */
         trial_fail(run, turn, trial, TRIAL_CANCELLED, text);
         run_fail(run, turn, TROUPE_NO_AGENT, "%s%s%s", text, run->gave_up[0] != '\0' ? ": " : "",
