@@ -123,6 +123,7 @@ void child_start(struct instance *instance, uint64_t now_ns) {
                                   .input_bytes_max =
                                       instance->spec->worker_line_max * 2 + (size_t)4 * 1024 * 1024};
     struct fault fault = {0};
+    instance->spawned_ns = env_now(instance->env);
     enum troupe_error error = worker_link_spawn(&instance->link, &spec, &fault);
     if (error == TROUPE_OK) {
         buffer_clear(&instance->out);
@@ -218,8 +219,7 @@ static void on_hello(struct instance *instance, const struct worker_line *line, 
     instance->start_limit_ns = INSTANCE_NEVER;
     instance_become(instance, INSTANCE_READY);
     usage_begin(instance, now_ns);
-    if (COUNTED(instance, starts) == 1)
-        instance_event(instance, AGENT_UP, NULL, "agent %s is up", instance->name);
+    instance_event(instance, AGENT_UP, NULL, "agent %s is up", instance->name);
 }
 
 static void on_answer(struct instance *instance, const struct worker_line *line, uint64_t now_ns) {

@@ -41,6 +41,11 @@ void instance_event(struct instance *instance, enum agent_event event, const str
     payload->busy_ns = COUNTED(instance, busy_ns);
     uint64_t there = env_now(instance->env) - COUNTED(instance, started_ns);
     payload->idle_ns = there > payload->busy_ns ? there - payload->busy_ns : 0;
+    if (event == AGENT_UP) { /* now: usage_begin has just read them */
+        payload->spawned_ns = instance->spawned_ns;
+        payload->ready_ns = instance->usage_seen_at_ns;
+        payload->cpu_ns = instance->cpu_meter.seen_ns;
+    }
     if (task)
         payload->task = task->id;
     snprintf(payload->agent_name, sizeof payload->agent_name, "%s", instance->spec->name);

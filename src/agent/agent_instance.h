@@ -135,8 +135,9 @@ struct instance {
         double share;          /* per wall time, last seen */
     } cpu_meter, wait_meter;   /* of this child; see held_charge */
     uint64_t usage_seen_at_ns; /* when both were read */
-    bool wait_known;           /* then */
-    uint64_t pump_again_ns;    /* its input was full */
+    uint64_t spawned_ns;
+    bool wait_known;        /* then */
+    uint64_t pump_again_ns; /* its input was full */
 
     /* restarts */
     bool permanent; /* why it cannot work will not change */

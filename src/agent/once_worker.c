@@ -321,8 +321,7 @@ static int wait_ms(const struct once_run *run, uint64_t now) {
     return wait > INT32_MAX ? INT32_MAX : (int)wait;
 }
 
-/* How long the exited leader could run and had no core: the second number of its schedstat, which is there
- * until it is waited for. The processes that it started are not counted. */
+/* How long the exited leader, not what it started, could run and had no core; known until it is waited for. */
 static uint64_t core_wait(pid_t process) {
     char path[48], text[96], *end;
     snprintf(path, sizeof path, "/proc/%d/schedstat", (int)process);
@@ -330,9 +329,7 @@ static uint64_t core_wait(pid_t process) {
     ssize_t length = file >= 0 ? read(file, text, sizeof text - 1) : -1;
     if (file >= 0)
         close(file);
-    if (length <= 0)
-        return CORE_WAIT_UNKNOWN;
-    text[length] = '\0';
+    text[length > 0 ? length : 0] = '\0';
     uint64_t ran = strtoull(text, &end, 10), waited = strtoull(end, NULL, 10);
     return ran > 0 ? waited : CORE_WAIT_UNKNOWN; /* a system that does not count says 0 */
 }

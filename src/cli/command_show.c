@@ -31,7 +31,8 @@ static const struct option_table options = {
 const struct command_page page_show = {
     &options,
     "Without RUN: the newest. Works beside a live run. The object of --json has\n"
-    "`trials`: number, state, values, objective, wall_ms.\n",
+    "`trials`: number, state, values, objective, wall_ms; `starts` of workers: agent,\n"
+    "spawned_ms, ready_ms, cpu_ms; `cores` and `version`, as it was created.\n",
     "  troupe show\n  troupe show digits-6b0760e9-c2c4 --json\n"
     "  troupe show --html report.html\n"};
 
@@ -86,6 +87,30 @@ static void write_events(const struct run_record *record, struct json *json) {
     json_array_end(json);
 }
 
+static void write_machine(const struct run_record *record, struct json *json) {
+    if (record->version != NULL)
+        json_field_string(json, "version", record->version);
+    if (record->cores != 0)
+        json_field_int(json, "cores", record->cores);
+    if (record->workers != 0)
+        json_field_int(json, "workers", record->workers);
+}
+
+static void write_starts(const struct run_record *record, struct json *json) {
+    json_key(json, "starts");
+    json_array_begin(json);
+    for (size_t i = 0; i < record->start_count; i++) {
+        const struct record_start *start = &record->starts[i];
+        json_object_begin(json);
+        json_field_string(json, "agent", record->agents[start->agent]);
+        json_field_real(json, "spawned_ms", (double)start->spawned / 1e6);
+        json_field_real(json, "ready_ms", (double)start->ready / 1e6);
+        json_field_real(json, "cpu_ms", (double)start->cpu_ns / 1e6);
+        json_object_end(json);
+    }
+    json_array_end(json);
+}
+
 static void write_json(const struct run_record *record, struct buffer *out) {
     struct json json;
     char when[MOMENT_BYTES];
@@ -96,6 +121,7 @@ static void write_json(const struct run_record *record, struct buffer *out) {
     json_field_string(&json, "state", state_of(record));
     json_field_bool(&json, "live", record->live);
     json_field_string(&json, "directory", record->directory);
+    write_machine(record, &json);
     json_field_string(&json, "metric", record->pipeline->objective_metric);
     json_field_string(&json, "goal", record->pipeline->maximise ? "maximise" : "minimise");
     json_field_string(&json, "started", moment_utc(when, record->started_utc_ns));
@@ -119,6 +145,7 @@ static void write_json(const struct run_record *record, struct buffer *out) {
     for (size_t i = 0; i < record->trial_count; i++)
         write_trial(record, &record->trials[i], &json);
     json_array_end(&json);
+    write_starts(record, &json);
     write_events(record, &json);
     json_key(&json, "response");
     if (record->response != NULL)

@@ -212,7 +212,8 @@ MUST_CHECK enum troupe_error run_load_pipeline(struct env *env, struct account *
                                                const char *const *sets, size_t set_count,
                                                struct pipeline **ret_pipeline, struct fault *fault);
 
-/* What a run was created with: {"source":..,"directory":..,"pipeline":{..}}; NOT_FOUND: nothing was committed. */
+/* What a run was created with: {"source":..,"directory":..,"version":..,"cores":..,"workers":..,"pipeline":{..}};
+ * NOT_FOUND: nothing was committed. */
 MUST_CHECK enum troupe_error run_read_definition(struct env *env, struct account *account,
                                                  const char *directory, struct document **ret_document,
                                                  int64_t *ret_created_utc_ns, struct fault *fault);

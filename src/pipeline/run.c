@@ -174,6 +174,7 @@ static enum troupe_error start_parts(struct run *run, struct run_agents *agents,
                                       .mailbox_len_max = run->options.mailbox_len_max};
     if (options.workers == 0)
         options.workers = env_is_sim(run->env) ? env_sim_workers(run->env) : env_cores(run->env);
+    run->workers = options.workers;
     enum troupe_error error = run_trace_open(run, options.workers, fault);
     options.tracer = run->trace.tracer;
     if (error == TROUPE_OK)

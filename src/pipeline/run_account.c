@@ -85,13 +85,18 @@ void account_trial(struct run *run, struct trial *trial) {
         run->durable[run->durable_count++] = (struct durable){trial->number, trial->ended_ns};
 }
 
+int64_t running_us(const struct run *run, uint64_t at_ns) {
+    return at_ns > run->start_ns ? (int64_t)((run->elapsed_before_ns + at_ns - run->start_ns) / 1000)
+                                 : (int64_t)(run->elapsed_before_ns / 1000);
+}
+
 void account_write_durable(struct run *run, struct json *json) {
     json_key(json, "durable_us");
     json_array_begin(json);
     for (unsigned i = 0; i < run->durable_count; i++) {
         json_array_begin(json);
         json_int(json, run->durable[i].trial);
-        json_int(json, (int64_t)((run->elapsed_before_ns + run->durable[i].at_ns - run->start_ns) / 1000));
+        json_int(json, running_us(run, run->durable[i].at_ns));
         json_array_end(json);
     }
     json_array_end(json);

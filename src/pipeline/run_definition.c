@@ -19,6 +19,9 @@ bool run_definition_write(struct run *run, struct turn *turn) {
     json_object_begin(&json);
     json_field_string(&json, "source", run->pipeline->source);
     json_field_string(&json, "directory", run->pipeline->directory);
+    json_field_string(&json, "version", TROUPE_VERSION);
+    json_field_int(&json, "cores", env_cores(run->env));
+    json_field_int(&json, "workers", run->workers);
     json_key(&json, "pipeline");
     node_write_json(document_root(run->pipeline->document), &json);
     if (run->fixed != NULL) {

@@ -458,7 +458,31 @@ static void on_job(struct run *run, struct turn *turn, const struct message_job 
     artifact_collect(run, turn);
 }
 
+/* A lost row is a start that nobody learns from: no reason to fail the run. */
+static void write_agent_start(struct run *run, struct turn *turn, const struct message_agent_event *event) {
+    unsigned agent = 0;
+    while (agent < run->agent_count && run->agents[agent] != event->agent)
+        agent++;
+    if (agent == run->agent_count || !run->started || run->error != TROUPE_OK || run->finishing)
+        return;
+    struct buffer text;
+    struct json json;
+    buffer_init(&text, run->account, 1024);
+    json_init(&json, &text);
+    json_object_begin(&json);
+    json_field_int(&json, "spawned_us", running_us(run, event->spawned_ns));
+    json_field_int(&json, "ready_us", running_us(run, event->ready_ns));
+    json_field_int(&json, "cpu_us", (int64_t)(event->cpu_ns / 1000));
+    json_object_end(&json);
+    struct store_row row = {.kind = STORE_AGENT_STARTED, .a = agent, .utc_ns = env_utc(run->env)};
+    if (buffer_ok(&text) == TROUPE_OK)
+        IGNORE(store_write(run->store, turn, &row, NULL, buffer_string(&text), false, 0), "see above");
+    buffer_free(&text);
+}
+
 static void on_agent_event(struct run *run, struct turn *turn, const struct message_agent_event *event) {
+    if (event->event == AGENT_UP)
+        write_agent_start(run, turn, event);
     if (event->event == AGENT_RESTARTED)
         run->restarts++;
     if (event->event == AGENT_GAVE_UP)

@@ -159,7 +159,7 @@ struct run {
     enum run_state state;
     enum troupe_error error; /* of a run that FAILED */
     bool started, stopping, testing, finishing, summary_written;
-    unsigned parallel, in_flight, slots, busy;
+    unsigned parallel, in_flight, slots, busy, workers;
     struct trial *trials[PIPELINE_PARALLEL_MAX + 2];
     unsigned trial_limit; /* budget; UINT_MAX: none */
     bool exhausted;
@@ -331,6 +331,8 @@ void artifact_file_forget(struct artifact_files *files, struct artifact_file *ga
 void artifact_files_sweep(struct run *run); /* at a resume: removes what no result has */
 
 /* run_account.c */
+/* A point on env_now's clock as us of the run's running time, over resumes; before its start: the start. */
+int64_t running_us(const struct run *run, uint64_t at_ns);
 void account_trial(struct run *run, struct trial *trial);
 void account_task(struct run *run, const struct task *task);
 /* The member `durable_us`: [trial, running time] of those on disk since it was written last. */

@@ -12,7 +12,7 @@ struct record_reading {
     struct account *account;
     struct configuration *configuration; /* scratch */
     struct document *parsed;             /* of the row being read */
-    size_t trial_capacity, execution_capacity, event_capacity;
+    size_t trial_capacity, execution_capacity, start_capacity, event_capacity;
     int64_t work_utc_ns, state_utc_ns; /* newest of each sort of row */
     bool ended;
     enum troupe_error error;
@@ -55,6 +55,11 @@ static uint64_t ns_of(const struct node *microseconds) {
     return known ? (uint64_t)node_int(microseconds) * 1000 : 0;
 }
 
+static uint64_t wait_of(const struct node *microseconds) {
+    bool known = node_kind(microseconds) == DOCUMENT_INT && node_int(microseconds) >= 0;
+    return known ? (uint64_t)node_int(microseconds) * 1000 : CORE_WAIT_UNKNOWN;
+}
+
 /* NULL when the list is shorter, or none: a row may be anybody's. */
 static const struct node *item_of(const struct node *list, size_t index) {
     return index < node_count(list) ? node_at(list, index) : NULL;
@@ -76,6 +81,27 @@ static void worked(struct record_reading *reading, const struct store_row *row) 
         reading->work_utc_ns = row->utc_ns;
     if (reading->record->started_utc_ns == 0 || row->utc_ns < reading->record->started_utc_ns)
         reading->record->started_utc_ns = row->utc_ns;
+}
+
+static unsigned count_of(const struct node *number) {
+    bool known = node_kind(number) == DOCUMENT_INT && node_int(number) > 0 && node_int(number) <= UINT16_MAX;
+    return known ? (unsigned)node_int(number) : 0;
+}
+
+static bool on_created(void *context, const struct store_row *row, const char *name, const char *text) {
+    struct record_reading *reading = context;
+    struct run_record *record = reading->record;
+    (void)row;
+    (void)name;
+    const struct node *root = parse(reading, text), *version = node_get(root, "version");
+    if (root == NULL)
+        return false;
+    record->cores = count_of(node_get(root, "cores"));
+    record->workers = count_of(node_get(root, "workers"));
+    if (node_kind(version) != DOCUMENT_STRING)
+        return true;
+    record->version = arena_copy(&record->arena, node_string(version), strlen(node_string(version)));
+    return record->version != NULL || out_of_memory(reading);
 }
 
 static bool on_asked(void *context, const struct store_row *row, const char *name, const char *text) {
@@ -203,7 +229,7 @@ static bool on_stage(void *context, const struct store_row *row, const char *nam
     if (trial_of(record, row->trial) == NULL || row->stage >= record->pipeline->stage_count)
         return true;
     const struct node *root = parse(reading, text), *times = node_get(root, "times_us"),
-                      *agent = node_get(root, "agent"), *wait = node_get(root, "core_wait_us");
+                      *agent = node_get(root, "agent");
     struct record_execution *execution =
         root == NULL ? NULL
                      : array_at(reading, &record->executions, &reading->execution_capacity,
@@ -217,7 +243,7 @@ static bool on_stage(void *context, const struct store_row *row, const char *nam
                                            .agent = RECORD_UNKNOWN,
                                            .ready = ns_of(item_of(times, 0)),
                                            .cpu_ns = ns_of(node_get(root, "cpu_us")),
-                                           .core_wait_ns = wait != NULL ? ns_of(wait) : CORE_WAIT_UNKNOWN,
+                                           .core_wait_ns = wait_of(node_get(root, "core_wait_us")),
                                            .message = message_of(reading, root)};
     if (node_kind(agent) == DOCUMENT_INT && node_int(agent) >= 0 && node_int(agent) < record->agent_count)
         execution->agent = (uint32_t)node_int(agent);
@@ -231,6 +257,27 @@ static bool on_stage(void *context, const struct store_row *row, const char *nam
     record->execution_count++;
     worked(reading, row);
     return reading->error == TROUPE_OK;
+}
+
+static bool on_start(void *context, const struct store_row *row, const char *name, const char *text) {
+    struct record_reading *reading = context;
+    struct run_record *record = reading->record;
+    (void)name;
+    if (row->a < 0 || row->a >= record->agent_count)
+        return true;
+    const struct node *root = parse(reading, text);
+    struct record_start *start = root == NULL ? NULL
+                                              : array_at(reading, &record->starts, &reading->start_capacity,
+                                                         sizeof *record->starts, record->start_count);
+    if (start == NULL)
+        return false;
+    uint64_t spawned = ns_of(node_get(root, "spawned_us")), ready = ns_of(node_get(root, "ready_us"));
+    *start = (struct record_start){.agent = (uint32_t)row->a,
+                                   .spawned = spawned,
+                                   .ready = ready > spawned ? ready : spawned,
+                                   .cpu_ns = ns_of(node_get(root, "cpu_us"))};
+    record->start_count++;
+    return true;
 }
 
 static bool on_event(void *context, const struct store_row *row, const char *name, const char *text) {
@@ -282,8 +329,10 @@ static enum troupe_error read_rows(struct record_reading *reading, struct store_
     static const struct {
         enum store_row_kind kind;
         store_row_fn fn;
-    } parts[] = {{STORE_TRIAL_ASKED, on_asked}, {STORE_TRIAL_TOLD, on_told}, {STORE_STAGE_ENDED, on_stage},
-                 {STORE_EVENT, on_event},       {STORE_RUN_STATE, on_state}, {STORE_SUMMARY, on_summary}};
+    } parts[] = {{STORE_RUN_CREATED, on_created}, {STORE_TRIAL_ASKED, on_asked},
+                 {STORE_TRIAL_TOLD, on_told},     {STORE_STAGE_ENDED, on_stage},
+                 {STORE_AGENT_STARTED, on_start}, {STORE_EVENT, on_event},
+                 {STORE_RUN_STATE, on_state},     {STORE_SUMMARY, on_summary}};
     for (size_t i = 0; i < ARRAY_COUNT(parts); i++) {
         enum troupe_error error = store_read(reader, parts[i].kind, parts[i].fn, reading, reading->fault);
         if (error == TROUPE_OK)
@@ -391,6 +440,7 @@ void run_record_free(struct run_record *record) {
     pipeline_free(record->pipeline);
     memory_free(account, record->trials);
     memory_free(account, record->executions);
+    memory_free(account, record->starts);
     memory_free(account, record->events);
     arena_free(&record->arena);
     memory_free(account, record);

@@ -31,6 +31,10 @@ struct record_execution {  /* one attempt of one stage */
     uint64_t core_wait_ns; /* it could run and waited for a core; CORE_WAIT_UNKNOWN: not measured */
     const char *message;   /* may be NULL */
 };
+struct record_start { /* of a worker's process, also after a death */
+    uint32_t agent;   /* index into agents */
+    uint64_t spawned, ready /* it said hello */, cpu_ns /* until then */;
+};
 struct record_event {
     int64_t utc_ns;
     uint32_t trial; /* RECORD_UNKNOWN: of none */
@@ -47,6 +51,8 @@ struct run_record {
     size_t trial_count, told, failed;
     struct record_execution *executions; /* in the order in which they ended */
     size_t execution_count;
+    struct record_start *starts; /* in the order of their hellos; none in older stores */
+    size_t start_count;
     struct record_event *events;
     size_t event_count;
     const char **agents; /* "train/0": one an instance */
@@ -55,6 +61,9 @@ struct run_record {
     unsigned best_trial;                    /* index into trials */
     int64_t started_utc_ns, updated_utc_ns; /* 0: nothing was committed */
     uint64_t elapsed_ns;
+    /* of the process that created the run; 0 and NULL in older stores */
+    unsigned cores, workers;
+    const char *version;
 };
 MUST_CHECK enum troupe_error run_record_read(struct env *env, struct account *account,
                                              const char *runs_directory, const char *run_id,

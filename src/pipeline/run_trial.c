@@ -79,12 +79,6 @@ static bool read_metric(const struct stage_result *result, const char *name, dou
     return found;
 }
 
-/* Of the run's running time, over resumes. */
-static int64_t running_us(const struct run *run, uint64_t at_ns) {
-    return at_ns > run->start_ns ? (int64_t)((run->elapsed_before_ns + at_ns - run->start_ns) / 1000)
-                                 : (int64_t)(run->elapsed_before_ns / 1000);
-}
-
 /* Stages taken from another trial leave no row of their own: [stage, ready, done] of each. */
 static void write_reused(const struct run *run, const struct trial *trial, struct json *json) {
     json_key(json, "reused_us");

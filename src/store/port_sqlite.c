@@ -1,8 +1,9 @@
 /* The database of one run on SQLite: opening, schema, writing in transactions, reading by kind.
  *
  * Invariants: one table of rows; partial unique indexes make a second configuration, tell, stage end, task
- * end or creation impossible. Kinds are stored as numbers: enum store_row_kind may only grow at its end. WAL
- * and synchronous=FULL: a commit that returned OK was synced. Nothing changes a file whose schema is newer.
+ * end or creation impossible. Kinds are stored as numbers: enum store_row_kind may only grow at its end; an
+ * older program does not see rows of newer kinds. WAL and synchronous=FULL: a commit that returned OK was
+ * synced. Nothing changes a file whose schema is newer.
  * Threads: one connection, used by one thread at a time (NOMUTEX).
  * Memory:  a database is two blocks of the account; the rest is SQLite's (see store_library_start). */
 #include "store/port_sqlite.h"
@@ -173,12 +174,13 @@ static enum troupe_error schema_create(struct store_database *database, struct f
         "CREATE UNIQUE INDEX once_a_task ON record(kind,a) WHERE kind IN (%d,%d);"
         "CREATE INDEX reuse_key ON record(name) WHERE kind=%d AND name<>'';"
         "CREATE INDEX few ON record(kind) WHERE " KINDS_FEW ";"
+        "CREATE INDEX agent_starts ON record(kind) WHERE kind=%d;" /* older files have neither it nor such rows */
         "PRAGMA application_id=%d;"
         "PRAGMA user_version=%d;"
         "COMMIT",
         STORE_RUN_CREATED, STORE_SUMMARY, STORE_TRIAL_ASKED, STORE_TRIAL_TOLD, STORE_STAGE_ENDED,
         STORE_TASK_ACCEPTED, STORE_TASK_ENDED, STORE_STAGE_ENDED, STORE_RUN_STATE, STORE_EVENT,
-        APPLICATION_ID, SCHEMA_VERSION);
+        STORE_AGENT_STARTED, APPLICATION_ID, SCHEMA_VERSION);
     CHECK(length > 0 && (size_t)length < sizeof sql);
     return database_execute(database, sql, "making the tables", fault);
 }

@@ -15,17 +15,20 @@
 struct store;
 
 enum store_row_kind {
-    STORE_RUN_CREATED,   /* text: the pipeline as JSON; name: run name; a: seed; b: data/space hash */
+    STORE_RUN_CREATED,   /* text: JSON {source, directory, pipeline, version, cores, workers}; name: run name;
+                            a: seed; b: data hash */
     STORE_RUN_STATE,     /* a: enum run_state; real: running time so far (s); text: JSON detail or empty */
     STORE_TRIAL_ASKED,   /* trial; text: configuration JSON; a: order */
     STORE_STAGE_ENDED,   /* trial, stage, attempt; a: enum task_state; text: JSON {value, metrics, artifact,
-                            cpu_ns, times...}; name: reuse key or "" */
+                            cpu_us, core_wait_us, times...}; name: reuse key or "" */
     STORE_TRIAL_TOLD,    /* trial; a: trial state; real: objective; b: tell order; text: JSON {times, shares,
                             message} */
     STORE_EVENT,         /* text: one line worth knowing; trial when any */
     STORE_TASK_ACCEPTED, /* task from outside: a: task number; text: its JSON */
     STORE_TASK_ENDED,    /* a: task number; b: state; text: result */
     STORE_SUMMARY,       /* text: final response JSON */
+    STORE_AGENT_STARTED, /* a child said hello: a: index among the run's instances; text: JSON {spawned_us,
+                            ready_us, cpu_us} */
     STORE_ROW_KINDS
 };
 struct store_row { /* inside a STORE_WRITE payload; text follows in the same block */

@@ -192,7 +192,7 @@ struct message_task_progress {
 /* AGENT_EVENT (agent -> coordinator; the coordinator passes it to the listener it was given): worth a line.
  */
 enum agent_event {
-    AGENT_UP,
+    AGENT_UP, /* a child said hello, at the start and after each restart */
     AGENT_WORKER_DIED,
     AGENT_WORKER_KILLED,
     AGENT_RESTARTED,
@@ -203,8 +203,9 @@ struct message_agent_event {
     enum agent_event event;
     actor_ref agent;
     unsigned instance;
-    uint64_t busy_ns, idle_ns; /* so far */
-    struct task_id task;       /* concerned, when any */
+    uint64_t busy_ns, idle_ns;             /* so far */
+    uint64_t spawned_ns, ready_ns, cpu_ns; /* AGENT_UP: of the child; the CPU until then */
+    struct task_id task;                   /* concerned, when any */
     char agent_name[64];
     char text[256];
 };

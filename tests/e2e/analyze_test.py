@@ -113,6 +113,8 @@ def check_against_run(analysis, response):
     assert abs(analysis["agents"]["executing_ms"] - time["agents"]["executing_ms"]) <= 0.1, \
         (analysis["agents"], time["agents"])
     assert abs(sum(share["percent"] for share in time["shares"]) - 100) < 1e-6
+    used = [time["agents"][name] for name in ("cpu_ms", "core_wait_ms", "blocked_ms")]  # blocked: not below 0
+    assert min(used) >= 0 and used[0] > 0 and sum(used) >= time["agents"]["executing_ms"] - 0.1, time["agents"]
     store = {share["name"]: share["ms"] for share in time["shares"]}["store"]
     said = {rank["name"]: rank["ms"] for rank in analysis["spent_on"]}["store"]
     assert store <= said + 0.1, (store, said)  # of failed trials the run counts what is at the end, not at the start

@@ -196,6 +196,8 @@ def a_run_from_end_to_end():
         shown = place.json("show", "one", "--json")
         assert shown["state"] == "finished" and shown["response"] == response and not shown["live"]
         assert [trial["number"] for trial in shown["trials"]] == list(range(6))
+        assert shown["cores"] == len(os.sched_getaffinity(0)) and shown["version"] == response["provenance"]["version"]
+        assert shown["starts"] and all(0 <= start["spawned_ms"] <= start["ready_ms"] for start in shown["starts"]), shown
         for trial in shown["trials"]:
             assert trial["state"] == "ok" and set(trial["values"]) == {"column", "level"} and trial["wall_ms"] > 0
         assert min(trial["objective"] for trial in shown["trials"]) == response["objective"] == shown["objective"]
