@@ -57,6 +57,10 @@ int64_t env_pid(struct env *env) {
     return env->operations->pid(env);
 }
 
+void env_pause(struct env *env, uint64_t ns) {
+    env->operations->pause(env, ns);
+}
+
 void env_note(struct env *env, uint64_t tag, uint64_t value) {
     env->operations->note(env, tag, value);
 }

@@ -30,6 +30,8 @@ uint64_t env_thread_cpu(struct env *env);                    /* ns of the callin
 const char *env_variable(struct env *env, const char *name); /* getenv; NULL: unset */
 const char *env_program(struct env *env);                    /* absolute path of the running binary */
 int64_t env_pid(struct env *env);
+/* Blocks the calling thread, so not within a turn. Sim: returns at once, for nobody else moves meanwhile. */
+void env_pause(struct env *env, uint64_t ns);
 /* Mixes a fact into the replay signature; nothing on the OS. */
 void env_note(struct env *env, uint64_t tag, uint64_t value);
 

@@ -32,6 +32,7 @@ struct env_operations {
     const char *(*variable)(struct env *env, const char *name);
     const char *(*program)(struct env *env);
     int64_t (*pid)(struct env *env);
+    void (*pause)(struct env *env, uint64_t ns);
     void (*note)(struct env *env, uint64_t tag, uint64_t value);
 
     enum troupe_error (*workers_run)(struct env *env, const struct env_workers *workers);

@@ -140,6 +140,13 @@ static int64_t os_pid(struct env *env) {
     return getpid();
 }
 
+static void os_pause(struct env *env, uint64_t ns) {
+    (void)env;
+    struct timespec left = {.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
+    while (nanosleep(&left, &left) != 0 && errno == EINTR)
+        continue;
+}
+
 static void os_note(struct env *env, uint64_t tag, uint64_t value) {
     (void)env;
     (void)tag;
@@ -247,6 +254,7 @@ const struct env_operations env_os_operations = {
     .variable = os_variable,
     .program = os_program,
     .pid = os_pid,
+    .pause = os_pause,
     .note = os_note,
     .workers_run = os_workers_run,
     .workers_stop = os_workers_stop,

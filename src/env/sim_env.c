@@ -182,6 +182,11 @@ static int64_t sim_pid(struct env *env) {
     return SIM_PID;
 }
 
+static void sim_pause(struct env *env, uint64_t ns) {
+    (void)env;
+    (void)ns;
+}
+
 static void sim_note(struct env *env, uint64_t tag, uint64_t value) {
     sim_mix(sim_of(env), SIM_NOTE, tag, value);
 }
@@ -263,6 +268,7 @@ const struct env_operations env_sim_operations = {
     .variable = sim_variable,
     .program = sim_program,
     .pid = sim_pid,
+    .pause = sim_pause,
     .note = sim_note,
     .workers_run = sim_workers_run,
     .workers_stop = sim_workers_stop,

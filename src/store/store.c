@@ -242,6 +242,36 @@ void store_close(struct store *store) {
     memory_free(store->account, store);
 }
 
+enum troupe_error store_append(struct store *store, const struct store_entry *entries, size_t count,
+                               struct fault *fault) {
+    CHECK(store->actor == 0 && !store->discards);
+    enum troupe_error error = store_database_begin(store->database, fault);
+    if (error != TROUPE_OK)
+        return error;
+    for (size_t i = 0; i < count && error == TROUPE_OK; i++) {
+        const char *name = entries[i].name != NULL ? entries[i].name : "",
+                   *text = entries[i].text != NULL ? entries[i].text : "";
+        struct store_row row = entries[i].row;
+        size_t name_length = strlen(name), text_length = strlen(text);
+        CHECK(row.kind < STORE_ROW_KINDS);
+        if (name_length > TEXT_BYTES_MAX || text_length > TEXT_BYTES_MAX) {
+            error = fault_set(fault, TROUPE_LIMIT, store->directory, "a text of more than %u bytes",
+                              TEXT_BYTES_MAX);
+            break;
+        }
+        row.name_length = (uint32_t)name_length;
+        row.text_length = (uint32_t)text_length;
+        if (row.utc_ns == 0)
+            row.utc_ns = env_utc(store->env);
+        error = store_database_insert(store->database, &row, name, text, fault);
+    }
+    if (error == TROUPE_OK)
+        error = store_database_commit(store->database, fault);
+    if (error != TROUPE_OK)
+        store_database_rollback(store->database);
+    return error;
+}
+
 /* ---- writing: the caller's side ---- */
 
 enum troupe_error store_write(struct store *store, struct turn *turn, const struct store_row *row,

@@ -29,6 +29,7 @@ enum store_row_kind {
     STORE_SUMMARY,       /* text: final response JSON */
     STORE_AGENT_STARTED, /* a child said hello: a: index among the run's instances; text: JSON {spawned_us,
                             ready_us, cpu_us} */
+    STORE_PREDICTION,    /* of the store of predictions, not of a run's: see simulate/prediction_log.c */
     STORE_ROW_KINDS
 };
 struct store_row { /* inside a STORE_WRITE payload; text follows in the same block */
@@ -56,6 +57,14 @@ MUST_CHECK enum troupe_error store_open(struct env *env, struct account *account
 /* Spawns the store actor. */
 MUST_CHECK enum troupe_error store_start(struct store *store, struct runtime *runtime, struct fault *fault);
 void store_close(struct store *store); /* after runtime_run; checkpoint, release the lock */
+/* For a store without an actor: commits all rows, or none, on the calling thread. Lengths and a utc_ns of 0 are filled
+ * in as by store_write. */
+struct store_entry {
+    struct store_row row;
+    const char *name, *text; /* NULL: empty */
+};
+MUST_CHECK enum troupe_error store_append(struct store *store, const struct store_entry *entries,
+                                          size_t count, struct fault *fault);
 
 /* Queues a row; name and text end with NUL (NULL: empty) and are copied, at most 32 MiB each (LIMIT); their
  * lengths in `row` are filled in here, and utc_ns when it is 0. A row that would count something twice (a

@@ -327,6 +327,9 @@ static void clocks_agree(void **state) {
     assert_true(env_cores(env) >= 1);
     assert_int_equal(env_pid(env), getpid());
     assert_non_null(strstr(env_program(env), "os_workers_test"));
+    uint64_t before_pause = env_now(env);
+    env_pause(env, 3000000);
+    assert_true(env_now(env) - before_pause >= 3000000);
     assert_null(env_variable(env, "NO_SUCH_VARIABLE_IN_TROUPE"));
     uint64_t first = env_random(env);
     unsigned same = 0;

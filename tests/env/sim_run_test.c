@@ -319,6 +319,9 @@ static void the_machine_is_the_options(void **state) {
         assert_true(env_utc(env) > 0);
         assert_int_equal(env_ticks(env), env_now(env));
         assert_true(env_pid(env) > 0);
+        uint64_t before_pause = env_now(env);
+        env_pause(env, 1000000000);
+        assert_int_equal(env_now(env), before_pause);
         rig_end(env);
     }
     assert_int_equal(drawn, 2 + 4 + 8 + 16); /* every width occurs */

@@ -310,6 +310,40 @@ static void memory_store_leaves_no_file(void **state) {
     assert_false(info.exists);
 }
 
+/* A store without an actor: all of a call's rows are there, or none, and a later opening finds them. */
+static void rows_are_appended_at_once(void **state) {
+    struct place *place = *state;
+    struct fault fault = {0};
+    const struct store_entry good[] = {
+        {{.kind = STORE_PREDICTION, .a = 1}, "one", "{}"},
+        {{.kind = STORE_PREDICTION, .a = 1, .utc_ns = 5}, NULL, "{\"again\":1}"},
+    };
+    const struct store_entry doubled[] = {
+        {{.kind = STORE_PREDICTION, .a = 2}, "two", "{}"},
+        {{.kind = STORE_TRIAL_ASKED, .trial = 3}, NULL, "{}"},
+        {{.kind = STORE_TRIAL_ASKED, .trial = 3}, NULL, "{}"},
+    };
+    for (unsigned round = 0; round < 2; round++) {
+        place_open_store(place, &(struct store_options){.create = true});
+        assert_int_equal(store_append(place->store, good, ARRAY_COUNT(good), &fault), TROUPE_OK);
+        assert_int_equal(store_append(place->store, doubled, ARRAY_COUNT(doubled), &fault), TROUPE_EXISTS);
+        assert_non_null(strstr(fault.where, "store.db"));
+        assert_int_equal(store_append(place->store, NULL, 0, &fault), TROUPE_OK);
+        store_close(place->store);
+        place->store = NULL;
+    }
+    struct store_reader *reader = place_reader(place);
+    struct copy copy = {0}, asked = {0};
+    assert_int_equal(store_read(reader, STORE_PREDICTION, copy_row, &copy, NULL), TROUPE_OK);
+    assert_int_equal(store_read(reader, STORE_TRIAL_ASKED, copy_row, &asked, NULL), TROUPE_OK);
+    assert_int_equal(copy.count, 4);
+    assert_int_equal(asked.count, 0);
+    assert_string_equal(copy.names[0], "one");
+    assert_true(copy.rows[0].utc_ns > 5 && copy.rows[1].utc_ns == 5);
+    assert_string_equal(copy.texts[3], "{\"again\":1}");
+    store_reader_close(reader);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(every_kind_comes_back, place_setup, place_teardown),
@@ -319,6 +353,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(acknowledged_rows_are_visible, place_setup, place_teardown),
         cmocka_unit_test_setup_teardown(stage_results_are_found_by_key, place_setup, place_teardown),
         cmocka_unit_test_setup_teardown(memory_store_leaves_no_file, place_setup, place_teardown),
+        cmocka_unit_test_setup_teardown(rows_are_appended_at_once, place_setup, place_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
