@@ -25,6 +25,9 @@ static void write_resume(const struct run_request *request, const struct run_out
         buffer_text(out, " --runs ");
         buffer_shell_word(out, request->values.runs);
     }
+    if (outcome->state == RUN_DEADLINE) /* as long again */
+        buffer_format(out, " --deadline %llus",
+                      (unsigned long long)((request->pipeline->deadline_ns + 499999999) / 500000000));
     buffer_text(out, "\n");
 }
 
@@ -73,7 +76,7 @@ void run_ending_print(struct session *session, const struct run_request *request
     document_free(document);
     if (!request->values.no_store) {
         write_files(session, request, outcome, &text);
-        if (outcome->state == RUN_STOPPED)
+        if (outcome->state == RUN_STOPPED || outcome->state == RUN_DEADLINE)
             write_resume(request, outcome, &text);
     }
     if (outcome->state == RUN_FINISHED || outcome->state == RUN_DEADLINE) {

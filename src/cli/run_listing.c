@@ -176,19 +176,28 @@ const char *run_brief_state(const struct run_brief *brief) {
     return brief->state == RUN_RUNNING && !brief->live ? "interrupted" : run_state_name(brief->state);
 }
 
-static bool can_resume(const struct run_brief *brief) {
+static bool is_wanted(const struct run_brief *brief, enum run_wanted wanted) {
+    if (wanted == RUN_WANTED_ANY)
+        return true;
     return !brief->live && brief->problem[0] == '\0' && brief->state != RUN_FINISHED &&
-           brief->state != RUN_DEADLINE;
+           (brief->state != RUN_DEADLINE || wanted == RUN_WANTED_CUT);
 }
 
-enum troupe_error run_listing_newest(struct session *session, const char *directory, bool resumable,
+static bool any_cut(const struct run_listing *listing) {
+    for (size_t i = 0; i < listing->count; i++)
+        if (is_wanted(&listing->runs[i], RUN_WANTED_CUT))
+            return true;
+    return false;
+}
+
+enum troupe_error run_listing_newest(struct session *session, const char *directory, enum run_wanted wanted,
                                      const char **ret_id, struct fault *fault) {
     struct run_listing listing;
     enum troupe_error error = run_listing_read(session->env, session->account, directory, &listing, fault);
     if (error != TROUPE_OK)
         return error;
     size_t at = 0;
-    while (at < listing.count && resumable && !can_resume(&listing.runs[at]))
+    while (at < listing.count && !is_wanted(&listing.runs[at], wanted))
         at++;
     if (at < listing.count) {
         *ret_id = arena_copy(&session->arena, listing.runs[at].id, strlen(listing.runs[at].id));
@@ -200,8 +209,11 @@ enum troupe_error run_listing_newest(struct session *session, const char *direct
         error =
             fault_set(fault, TROUPE_NOT_FOUND, directory,
                       "none of its %zu runs was interrupted; `troupe runs` lists them, --resume ID goes on "
-                      "with any of them",
-                      listing.count);
+                      "with any of them%s",
+                      listing.count,
+                      any_cut(&listing) ? ", and --resume with a later --deadline with the newest that its "
+                                          "deadline ended"
+                                        : "");
     }
     run_listing_free(&listing);
     return error;
@@ -212,7 +224,7 @@ enum troupe_error run_listing_choose(struct session *session, const char *direct
     struct names names = {.account = session->account, .env = session->env, .directory = directory};
     int64_t created;
     if (id == NULL)
-        return run_listing_newest(session, directory, false, ret_id, fault);
+        return run_listing_newest(session, directory, RUN_WANTED_ANY, ret_id, fault);
     if (strchr(id, '/') != NULL)
         return fault_set(fault, TROUPE_USAGE, id,
                          "expected the name of a run alone; --runs DIR says where it is");

@@ -29,10 +29,15 @@ MUST_CHECK enum troupe_error run_listing_read(struct env *env, struct account *a
                                               struct run_listing *ret_listing, struct fault *fault);
 void run_listing_free(struct run_listing *listing);
 const char *run_brief_state(const struct run_brief *brief); /* "running", "interrupted", "finished", ... */
-/* The id of the newest run, or of the newest that can be resumed; NOT_FOUND says what there is. `ret_id` is in
- * the session's arena. */
+enum run_wanted {
+    RUN_WANTED_ANY,
+    RUN_WANTED_INTERRUPTED, /* it was not done when it ended */
+    RUN_WANTED_CUT          /* or its deadline ended it: it is to have a later one */
+};
+/* The id of the newest run that is wanted; NOT_FOUND says what there is. `ret_id` is in the session's arena. */
 MUST_CHECK enum troupe_error run_listing_newest(struct session *session, const char *directory,
-                                                bool resumable, const char **ret_id, struct fault *fault);
+                                                enum run_wanted wanted, const char **ret_id,
+                                                struct fault *fault);
 /* `id`, when runs/ID is there; the newest run when it is NULL. NOT_FOUND names the nearest one. */
 MUST_CHECK enum troupe_error run_listing_choose(struct session *session, const char *directory,
                                                 const char *id, const char **ret_id, struct fault *fault);

@@ -34,9 +34,10 @@ static const struct option_row rows[] = {
     {OPTION_TEXT(struct run_values, run_id, "run-id", 0, "ID",
                  "of the run (default: its name and the time)")},
     {OPTION_TEXT(struct run_values, runs, "runs", 0, "DIR", "where runs are kept (default: runs)")},
-    {OPTION_OPTIONAL(struct run_values, resume, "resume", 'r', "[ID]",
-                     "go on with a run (default: the newest that was interrupted); it may be given other "
-                     "--trials or --deadline")},
+    {OPTION_OPTIONAL(
+        struct run_values, resume, "resume", 'r', "[ID]",
+        "go on with a run (default: the newest that was interrupted or, with a later --deadline, "
+        "that its deadline ended); it may be given other --trials")},
     {OPTION_TEXT(struct run_values, again, "again", 0, "ID", "a new run of the definition that run ID had")},
     {OPTION_TEXT(struct run_values, configuration, "configuration", 'c', "FILE",
                  "evaluate this one configuration (JSON) and search nothing")},
@@ -146,6 +147,13 @@ static enum troupe_error add_sets(struct session *session, struct run_values *va
     return TROUPE_OK;
 }
 
+static bool gives_deadline(const struct run_values *values) {
+    for (size_t i = 0; i < values->sets.count; i++)
+        if (strncmp(values->sets.texts[i], "budget.deadline=", 16) == 0)
+            return true;
+    return false;
+}
+
 static enum troupe_error load_command(struct session *session, struct run_request *request,
                                       struct fault *fault) {
     const struct run_values *values = &request->values;
@@ -186,7 +194,9 @@ static enum troupe_error load(struct session *session, struct run_request *reque
     if (values->resume != NULL)
         id = values->resume[0] != '\0' ? values->resume : values->run_id;
     if (values->resume != NULL && id == NULL)
-        error = run_listing_newest(session, request->runs_directory, true, &id, fault);
+        error =
+            run_listing_newest(session, request->runs_directory,
+                               gives_deadline(values) ? RUN_WANTED_CUT : RUN_WANTED_INTERRUPTED, &id, fault);
     else
         error = run_listing_choose(session, request->runs_directory, id, &id, fault);
     if (error != TROUPE_OK)

@@ -364,7 +364,15 @@ def cut_by_the_deadline():
         shown = place.json("show", "d", "--json")
         assert shown["state"] == "deadline" and len(shown["trials"]) <= 2, shown  # no freed slot was filled again
         assert not any(trial["state"] == "failed" for trial in shown["trials"]), shown
+        out, _ = place.call("run", *words, "--deadline", "1s", "--run-id", "e", *tail, status=11)
+        assert re.search(r"^resume +troupe run --resume e --deadline 2s$", out, re.M), out
+        # the newest is gone on with when it is given a later deadline, and only then
+        _, err = place.call("run", "--resume", status=5)
+        assert "none of its 2 runs was interrupted" in err and "a later --deadline" in err, err
         place.file("fast", "")
+        response = place.json("run", "--resume", "--deadline", "300s", "--json")
+        assert response["run"] == "e", response
+        assert response["state"] == "finished" and response["counts"]["ok"] == 3, response
         response = place.json("run", "--resume", "d", "--deadline", "300s", "--json")
         assert response["state"] == "finished" and response["counts"]["ok"] == 3, response
         # the command's own --timeout still fails its trial
