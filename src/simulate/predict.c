@@ -125,11 +125,14 @@ enum troupe_error predict(const struct prediction_request *request, struct accou
         for (unsigned f = 0; f < FIGURE_COUNT; f++)
             values[f * count + r] = figures[f];
         cut = cut || simulated.state == RUN_DEADLINE;
+        made.events += simulated.events;
         made.signature = hash_bytes(&simulated.signature, sizeof simulated.signature, made.signature);
         if (r == 0)
             limit_of(request, &simulated, made.limit, sizeof made.limit);
         simulated_free(&simulated);
     }
+    if (request->replicated != NULL && error == TROUPE_OK)
+        memcpy(request->replicated, values, count * FIGURE_COUNT * sizeof *values);
     for (unsigned f = 0; f < FIGURE_COUNT && error == TROUPE_OK; f++)
         estimate_of(values + f * count, count, is_time(f), cut && f == FIGURE_WALL, &made.figures[f]);
     memory_free(account, values);

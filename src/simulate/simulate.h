@@ -130,6 +130,7 @@ struct prediction {
     struct estimate figures[FIGURE_COUNT];
     char limit[160]; /* what limits the run as predicted */
     unsigned replications;
+    uint64_t events;    /* of all replications: what it cost */
     uint64_t signature; /* of all of them together */
 };
 struct prediction_request {
@@ -139,6 +140,8 @@ struct prediction_request {
     unsigned assumption_count;
     uint64_t seed;
     unsigned replications; /* 0: PREDICT_REPLICATIONS */
+    /* Room for FIGURE_COUNT x replications: each replication's figures, by figure; NULL: not wanted. */
+    double *replicated;
 };
 MUST_CHECK enum troupe_error predict(const struct prediction_request *request, struct account *account,
                                      struct prediction *ret, struct fault *fault);
