@@ -346,8 +346,8 @@ enum troupe_error change_list_check(const struct change_list *list, struct fault
 
 /* ---- identity ---- */
 
-uint64_t pipeline_identity(const struct pipeline *pipeline, uint64_t data_hash) {
-    uint64_t identity = data_hash;
+uint64_t pipeline_identity(const struct pipeline *pipeline) {
+    uint64_t identity = 0;
     for (enum member_of of = OF_PIPELINE; of < OF_COUNT; of++) {
         uint64_t sum = count_of(pipeline, of);
         for (unsigned at = 0; at < count_of(pipeline, of); at++) {

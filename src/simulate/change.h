@@ -29,8 +29,8 @@ struct change_list {
 void change_list_make(const struct pipeline *before, const struct pipeline *after, struct change_list *ret);
 MUST_CHECK enum troupe_error change_list_check(const struct change_list *list, struct fault *fault);
 
-/* The same for two definitions that mean the same run, whatever their names, layout and defaults that are spelled out;
- * `data_hash`: of the files that they name, 0: not known. */
-uint64_t pipeline_identity(const struct pipeline *pipeline, uint64_t data_hash);
+/* The same for two definitions that mean the same run, whatever their names, layout and defaults that are spelled out.
+ * What is in the files that they name is not part of it. */
+uint64_t pipeline_identity(const struct pipeline *pipeline);
 
 #endif

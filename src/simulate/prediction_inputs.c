@@ -50,7 +50,7 @@ static uint64_t model_hash(const struct model *model) {
 }
 
 uint64_t prediction_inputs(const struct prediction_request *request) {
-    uint64_t hash = number_hash(model_hash(request->model), pipeline_identity(request->pipeline, 0));
+    uint64_t hash = number_hash(model_hash(request->model), pipeline_identity(request->pipeline));
     for (unsigned i = 0; i < request->assumption_count; i++) {
         const struct assumption *one = &request->assumptions[i];
         hash = real_hash(number_hash(text_hash(hash, one->agent), one->kind), one->factor);
@@ -62,9 +62,9 @@ uint64_t prediction_inputs(const struct prediction_request *request) {
 void prediction_entry_make(const struct prediction_request *request, const struct prediction *prediction,
                            uint64_t data_hash, struct prediction_entry *ret) {
     *ret = (struct prediction_entry){
-        .kind = "whatif", .inputs = prediction_inputs(request), .version = TROUPE_VERSION};
+        .kind = "whatif", .inputs = prediction_inputs(request), .data = data_hash, .version = TROUPE_VERSION};
     if (request->assumption_count == 0)
-        ret->definition = pipeline_identity(request->pipeline, data_hash);
+        ret->definition = pipeline_identity(request->pipeline);
     for (unsigned i = 0; i < request->model->parameter_count; i++)
         ret->assumed += request->model->parameters[i].assumed;
     memcpy(ret->figures, prediction->figures, sizeof ret->figures);

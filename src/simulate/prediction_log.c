@@ -27,6 +27,7 @@ static void write_prediction(const struct prediction_entry *entry, struct json *
     json_object_begin(json);
     json_field_string(json, "run", entry->run);
     write_hash(json, "inputs", entry->inputs);
+    write_hash(json, "data", entry->data);
     json_field_string(json, "version", entry->version);
     json_key(json, "changes");
     if (entry->changes != NULL)
@@ -186,6 +187,10 @@ static void read_text(const struct node *node, char *out, size_t size) {
         snprintf(out, size, "%s", node_string(node));
 }
 
+static uint64_t read_hash(const struct node *node) {
+    return node_kind(node) == DOCUMENT_STRING ? strtoull(node_string(node), NULL, 16) : 0;
+}
+
 static double read_number(const struct node *node) {
     return node_kind(node) == DOCUMENT_INT || node_kind(node) == DOCUMENT_REAL ? node_real(node) : NAN;
 }
@@ -223,11 +228,12 @@ static bool read_prediction(struct log_reading *reading, const struct store_row 
     }
     struct prediction_entry *entry = &log->entries[log->count];
     *entry = (struct prediction_entry){.definition = (uint64_t)row->b, .id = row->a, .utc_ns = row->utc_ns};
-    const struct node *inputs = node_get(root, "inputs"), *assumed = node_get(root, "assumed");
+    const struct node *assumed = node_get(root, "assumed");
     snprintf(entry->kind, sizeof entry->kind, "%s", kind);
     read_text(node_get(root, "run"), entry->run, sizeof entry->run);
     read_text(node_get(root, "version"), entry->version, sizeof entry->version);
-    entry->inputs = node_kind(inputs) == DOCUMENT_STRING ? strtoull(node_string(inputs), NULL, 16) : 0;
+    entry->inputs = read_hash(node_get(root, "inputs"));
+    entry->data = read_hash(node_get(root, "data"));
     entry->progress = read_number(node_get(root, "progress"));
     entry->assumed = node_kind(assumed) == DOCUMENT_INT ? (unsigned)node_int(assumed) : 0;
     for (unsigned f = 0; f < FIGURE_COUNT; f++) {

@@ -15,15 +15,15 @@
 #define PREDICTIONS_BYTES_MAX (64u << 20)   /* of the file; some 60,000 predictions */
 
 struct prediction_entry {
-    char kind[16];   /* "quote", "whatif", "scenario" */
-    char run[128];   /* whose record it was made from; of a quote: itself */
-    uint64_t inputs; /* prediction_inputs() */
-    uint64_t
-        definition; /* pipeline_identity() as changed; 0: no run could measure it, for something is assumed */
-    char version[32];                      /* of the code: TROUPE_VERSION */
-    const char *changes;                   /* JSON: a list of "PATH=VALUE"; NULL: none */
-    double progress;                       /* quote: part of its trials told when it was made */
-    unsigned assumed;                      /* parameters of the model without evidence */
+    char kind[16];       /* "quote", "whatif", "scenario" */
+    char run[128];       /* whose record it was made from; of a quote: itself */
+    uint64_t inputs;     /* prediction_inputs() */
+    uint64_t definition; /* pipeline_identity() as changed; 0: something is assumed that no run can measure */
+    uint64_t data;       /* hash of its data; 0: not known */
+    char version[32];    /* of the code: TROUPE_VERSION */
+    const char *changes; /* JSON: a list of "PATH=VALUE"; NULL: none */
+    double progress;     /* quote: part of its trials told when it was made */
+    unsigned assumed;    /* parameters of the model without evidence */
     struct estimate figures[FIGURE_COUNT]; /* NaN: not predicted */
     int64_t utc_ns;                        /* 0: now */
 

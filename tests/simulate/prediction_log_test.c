@@ -39,6 +39,7 @@ static struct prediction_entry entry_of(unsigned number) {
                                      .run = "digits-1",
                                      .inputs = 0xfedcba9876543210u + number,
                                      .definition = 0x8000000000000001u + number,
+                                     .data = 0xffffffffffffffffu - number,
                                      .version = "0.1.0",
                                      .progress = 0.25,
                                      .assumed = 3,
@@ -84,6 +85,7 @@ static void what_was_kept_is_read(void **state) {
     assert_string_equal(first->run, "digits-1");
     assert_string_equal(first->version, "0.1.0");
     assert_true(first->inputs == 0xfedcba9876543210u && first->definition == 0x8000000000000001u);
+    assert_true(first->data == 0xffffffffffffffffu);
     assert_true(first->progress == 0.25 && first->assumed == 3);
     assert_true(first->utc_ns == 1700000000000000001);
     assert_string_equal(first->changes, "[]");
