@@ -20,6 +20,7 @@ struct study_options {
     unsigned startup;       /* 0: sampler's own choice */
     unsigned trials_max;    /* bound of the history; 0: 100,000 */
     bool baseline_first;    /* trial 0 is the space's default */
+    unsigned kernels_max;   /* TPE: trials in its densities; 0: 1,024. Fewer are cheaper and coarser */
 };
 
 struct study;

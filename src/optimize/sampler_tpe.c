@@ -2,7 +2,7 @@
  * 2023): the visible trials are split into the best few and the rest, a joint mixture is fitted to each,
  * candidates are drawn from the first, and the one with the highest ratio of the two densities is asked.
  * Pending and failed trials count as bad, so that workers spread out. Until `startup` trials have succeeded,
- * Sobol' points. At most KERNELS_MAX trials make the bad mixture (evenly picked by rank), so an ask costs the
+ * Sobol' points. At most KERNELS_MAX trials (or the study's kernels_max) make the bad mixture (evenly picked by rank), so an ask costs the
  * same however long the history: about candidates x kernels x variables multiply-adds. One thread at a time
  * per study. */
 #include "optimize/mixture.h"
@@ -39,7 +39,8 @@ void tpe_free(struct study *study) {
 }
 
 static enum troupe_error tpe_create(struct study *study, struct fault *fault) {
-    unsigned bound = study->options.trials_max < KERNELS_MAX ? study->options.trials_max : KERNELS_MAX;
+    unsigned most = study->options.kernels_max != 0 ? study->options.kernels_max : KERNELS_MAX;
+    unsigned bound = study->options.trials_max < most ? study->options.trials_max : most;
     if (study->tpe)
         return TROUPE_OK;
     study->tpe = memory_alloc(&study->account, sizeof *study->tpe);

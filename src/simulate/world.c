@@ -362,6 +362,11 @@ static enum troupe_error read_response(struct world *world, const struct run_out
     return TROUPE_OK;
 }
 
+/* A long search is sampled more coarsely than in earnest: what it costs would be most of the simulation, and its
+ * configurations past the record are guesses anyhow. A run of usual length asks exactly what it would. */
+#define TRIALS_EXACT_MAX 512u
+#define KERNELS_COARSE 64u
+
 static void use_models(struct world *world) {
     static const char *const argv[] = {"model", NULL};
     for (unsigned a = 0; a < world->pipeline.agent_count; a++) {
@@ -373,6 +378,8 @@ static void use_models(struct world *world) {
         agent->environment = NULL;
     }
     world->pipeline.data_json = "{}";
+    if (world->pipeline.trials > TRIALS_EXACT_MAX || world->pipeline.trials == 0)
+        world->pipeline.study.kernels_max = KERNELS_COARSE;
 }
 
 static enum troupe_error live(struct world *world, struct fault *fault) {
