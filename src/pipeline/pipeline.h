@@ -152,7 +152,8 @@ struct run_event {
     unsigned trial;
     enum trial_state state;
     double objective;
-    uint64_t wall_ns; /* of the trial */
+    uint64_t wall_ns;   /* of the trial */
+    uint64_t commit_ns; /* of that: from told to durable */
     const struct configuration *configuration;
     const char *text;
     const struct run_progress *progress;

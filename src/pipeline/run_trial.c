@@ -308,6 +308,7 @@ void trial_committed(struct run *run, struct turn *turn, struct trial *trial) {
                               .state = trial->state,
                               .objective = trial->objective,
                               .wall_ns = trial->ended_ns - trial->created_ns,
+                              .commit_ns = trial->ended_ns - trial->told_ns,
                               .configuration = &trial->configuration,
                               .text = trial->message};
     if (run->has_best && run->best_trial == trial->number)

@@ -26,15 +26,6 @@ static enum troupe_error no_memory(const struct fitting *fitting) {
     return fault_set(fitting->fault, TROUPE_NOMEM, fitting->record->id, "out of memory fitting the run");
 }
 
-static int by_value(const void *a, const void *b) {
-    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
-    return left < right ? -1 : left > right;
-}
-
-static uint64_t quantile(const uint64_t *sorted, size_t count, double q) {
-    return count == 0 ? 0 : sorted[(size_t)(q * (double)(count - 1) + 0.5)];
-}
-
 static void parameter(struct model *model, unsigned n, const char *name, const char *format, ...)
     PRINTF_LIKE(4, 5);
 static void parameter(struct model *model, unsigned n, const char *name, const char *format, ...) {
@@ -124,11 +115,12 @@ static void fill_sample(const struct fitting *fitting, const struct record_execu
     uint64_t wall = execution->ended > from ? execution->ended - from : 0;
     uint64_t cpu =
         execution->cpu_ns < wall ? execution->cpu_ns : wall; /* a second core at once is not modelled */
+    uint64_t busy = cpu + (execution->core_wait_ns != CORE_WAIT_UNKNOWN ? execution->core_wait_ns : 0);
     *ret =
         (struct model_sample){.trial = execution->trial,
                               .instance = execution->agent,
                               .cpu_ns = cpu,
-                              .blocked_ns = wall > cpu ? wall - cpu : 0,
+                              .blocked_ns = wall > busy ? wall - busy : 0,
                               .storing_ns = execution->state == TASK_OK && execution->done > execution->ended
                                                 ? execution->done - execution->ended
                                                 : 0,
@@ -230,6 +222,50 @@ static enum troupe_error fit_stages(struct fitting *fitting) {
 
 /* ---- agents and disk ---- */
 
+/* How many workers started while this one did, itself included. */
+static unsigned starting_with(const struct run_record *record, const struct record_start *start) {
+    unsigned count = 0;
+    for (size_t i = 0; i < record->start_count; i++)
+        count += record->starts[i].spawned < start->ready && record->starts[i].ready > start->spawned;
+    return count > 0 ? count : 1;
+}
+
+/* Reading its program and linking it, a worker computes, and shares the cores with those that start with it. */
+static struct model_start start_of(const struct fitting *fitting, const struct record_start *start) {
+    uint64_t wall = start->ready > start->spawned ? start->ready - start->spawned : 0;
+    double crowd = (double)starting_with(fitting->record, start) / fitting->model->cores;
+    double busy = (double)start->cpu_ns * (crowd > 1 ? crowd : 1);
+    return (struct model_start){.cpu_ns = start->cpu_ns < wall ? start->cpu_ns : wall,
+                                .blocked_ns = (double)wall > busy ? wall - (uint64_t)busy : 0};
+}
+
+static enum troupe_error fit_starts(struct fitting *fitting, struct model_agent *agent) {
+    const struct run_record *record = fitting->record;
+    size_t length = strlen(agent->name);
+    uint64_t cpu = 0, blocked = 0;
+    char name[80], cpu_text[32], blocked_text[32];
+    agent->starts = ARENA_ARRAY(&fitting->model->arena, struct model_start, record->start_count + 1);
+    if (agent->starts == NULL)
+        return no_memory(fitting);
+    for (size_t i = 0; i < record->start_count; i++) {
+        const char *of = record->agents[record->starts[i].agent];
+        if (strncmp(of, agent->name, length) == 0 && of[length] == '/')
+            agent->starts[agent->start_count++] = start_of(fitting, &record->starts[i]);
+    }
+    unsigned known = agent->start_count;
+    if (known == 0)
+        agent->starts[agent->start_count++] = (struct model_start){.cpu_ns = START_CPU_ASSUMED_NS};
+    for (unsigned i = 0; i < agent->start_count; i++) {
+        cpu += agent->starts[i].cpu_ns / agent->start_count;
+        blocked += agent->starts[i].blocked_ns / agent->start_count;
+    }
+    snprintf(name, sizeof name, "%.60s: start", agent->name);
+    parameter(fitting->model, known, name, "%s of CPU + %s blocked from birth to hello",
+              text_format_duration(cpu_text, (int64_t)cpu),
+              text_format_duration(blocked_text, (int64_t)blocked));
+    return TROUPE_OK;
+}
+
 static enum troupe_error fit_agents(struct fitting *fitting) {
     struct model *model = fitting->model;
     const struct pipeline *pipeline = fitting->record->pipeline;
@@ -238,34 +274,75 @@ static enum troupe_error fit_agents(struct fitting *fitting) {
         struct model_agent *agent = &model->agents[a];
         agent->name = arena_copy(&model->arena, pipeline->agents[a].name, strlen(pipeline->agents[a].name));
         agent->instances = pipeline->agents[a].instances;
-        agent->starts = ARENA_NEW(&model->arena, struct model_start);
-        if (agent->name == NULL || agent->starts == NULL)
+        if (agent->name == NULL)
             return no_memory(fitting);
-        agent->start_count = 1;
-        agent->starts[0] = (struct model_start){.cpu_ns = START_CPU_ASSUMED_NS};
-        char name[80], text[32];
-        snprintf(name, sizeof name, "%.60s: start", agent->name);
-        parameter(model, 0, name, "%s of CPU from birth to hello",
-                  text_format_duration(text, START_CPU_ASSUMED_NS));
+        enum troupe_error error = fit_starts(fitting, agent);
+        if (error != TROUPE_OK)
+            return error;
     }
     return TROUPE_OK;
 }
 
-static enum troupe_error fit_commit(struct fitting *fitting) {
-    const struct run_record *record = fitting->record;
-    uint64_t *times = memory_alloc(fitting->account, (record->trial_count + 1) * sizeof *times);
-    unsigned count = 0;
-    char text[32];
-    if (times == NULL)
-        return no_memory(fitting);
+/* What the store cost the trials that were told: from asked to durable, and from told to durable. */
+static double store_time(const struct run_record *record, double *ret_trials) {
+    double sum = 0;
     for (size_t i = 0; i < record->trial_count; i++)
-        if (record->trials[i].ended_ns > record->trials[i].told_ns)
-            times[count++] = record->trials[i].ended_ns - record->trials[i].told_ns;
-    qsort(times, count, sizeof *times, by_value);
-    fitting->model->commit_ns = count > 0 ? quantile(times, count, 0.5) : COMMIT_ASSUMED_NS;
-    memory_free(fitting->account, times);
-    parameter(fitting->model, count, "store: commit", "%s a group",
-              text_format_duration(text, (int64_t)fitting->model->commit_ns));
+        if (record->trials[i].ended_ns > record->trials[i].told_ns) {
+            sum += (double)(record->trials[i].ended_ns - record->trials[i].told_ns);
+            *ret_trials += 1;
+        }
+    return sum;
+}
+
+/* Two things are only seen mixed with what the run does to itself: a commit waits for the one under way, and workers
+ * wait for cores because of each other. The simulation of the very run that was recorded tells how much of that is its
+ * own; what is measured beyond it is the disk's, and other programs', which are taken to stay as they were. */
+#define CALIBRATION_TRIALS_MAX 2000u
+#define CROWDING_MAX 4.0
+
+static enum troupe_error calibrate(struct fitting *fitting, double wait, double commit_mean) {
+    const struct run_record *record = fitting->record;
+    struct model *model = fitting->model;
+    struct simulation simulation = {.model = model, .pipeline = record->pipeline, .seed = 1};
+    struct simulated simulated = {0};
+    if (model->trial_count > CALIBRATION_TRIALS_MAX)
+        return TROUPE_OK;
+    enum troupe_error error = simulate_run(&simulation, fitting->account, &simulated, fitting->fault);
+    if (error != TROUPE_OK)
+        return error;
+    double crowding = (1 + wait) / (1 + simulated.core_wait);
+    model->crowding = crowding < 1 ? 1 : crowding > CROWDING_MAX ? CROWDING_MAX : crowding;
+    if (simulated.commit_mean_ns > 0 && commit_mean > 0)
+        model->commit_ns = (uint64_t)((double)model->commit_ns * commit_mean / simulated.commit_mean_ns);
+    simulated_free(&simulated);
+    return TROUPE_OK;
+}
+
+static enum troupe_error fit_machine(struct fitting *fitting) {
+    const struct run_record *record = fitting->record;
+    struct model *model = fitting->model;
+    double wait = 0, cpu = 0, trials = 0;
+    unsigned known = 0;
+    char text[32];
+    for (size_t i = 0; i < record->execution_count; i++) {
+        const struct record_execution *one = &record->executions[i];
+        if (!counts(one) || one->core_wait_ns == CORE_WAIT_UNKNOWN)
+            continue;
+        known++;
+        wait += (double)one->core_wait_ns;
+        cpu += (double)one->cpu_ns;
+    }
+    double store = store_time(record, &trials), commit_mean = trials > 0 ? store / trials : 0;
+    model->crowding = 1;
+    model->commit_ns = trials > 0 ? (uint64_t)(commit_mean / 2) : COMMIT_ASSUMED_NS;
+    enum troupe_error error = calibrate(fitting, cpu > 0 ? wait / cpu : 0, commit_mean);
+    if (error != TROUPE_OK)
+        return error;
+    parameter(model, (unsigned)trials, "store: commit", "%s a group",
+              text_format_duration(text, (int64_t)model->commit_ns));
+    parameter(model, known, "other programs", "took %.0f %% of the cores that the agents could have used",
+              100 * (1 - 1 / model->crowding));
+    parameter(model, record->cores != 0, "cores", "%u, shared equally", model->cores);
     return TROUPE_OK;
 }
 
@@ -276,19 +353,18 @@ enum troupe_error model_fit(const struct run_record *record, unsigned cores, str
         return fault_set(fault, TROUPE_NOMEM, record->id, "out of memory fitting the run");
     arena_init(&model->arena, account);
     struct fitting fitting = {.record = record, .account = account, .model = model, .fault = fault};
-    model->cores = cores;
+    model->cores = record->cores != 0 ? record->cores : cores;
     enum troupe_error error = fit_trials(&fitting);
     if (error == TROUPE_OK)
         error = fit_stages(&fitting);
     if (error == TROUPE_OK)
         error = fit_agents(&fitting);
     if (error == TROUPE_OK)
-        error = fit_commit(&fitting);
+        error = fit_machine(&fitting);
     if (error != TROUPE_OK) {
         model_free(model);
         return error;
     }
-    parameter(model, 0, "cores", "%u, shared equally", model->cores);
     *ret_model = model;
     return TROUPE_OK;
 }

@@ -61,6 +61,8 @@ struct model {
     struct model_trial *trials; /* by number */
     unsigned trial_count, told;
     unsigned cores;
+    double
+        crowding; /* computing takes so many times as long: what other programs took of the cores; 1: nothing */
     uint64_t commit_ns;
     uint64_t begin_ns; /* before the first trial was asked for */
     struct model_parameter parameters[MODEL_PARAMETERS_MAX];
@@ -99,6 +101,8 @@ struct simulated {
     unsigned trial_count; /* of the two below, in the order in which they were told */
     uint64_t *trial_wall_ns;
     uint64_t *told_at_ns;         /* since the start */
+    double commit_mean_ns;        /* from told to durable */
+    double core_wait;             /* for each ns of CPU so many that a worker waited for a core */
     double executing, cores_busy; /* fractions: of agents x wall, of cores x wall */
     uint64_t agent_wait_ns, coordination_ns, reuse_wait_ns, store_ns, transfer_ns,
         stage_ns[PIPELINE_STAGES_MAX];
