@@ -282,17 +282,21 @@ static bool feed_step(struct watch *watch) {
     return !behind;
 }
 
-static void watch_feed(struct watch *watch) {
-    /* Acquire and release: the feeding threads' fields, handed on as in watch_pump. */
-    if (atomic_fetch_add_explicit(&watch->feeding, 1, memory_order_acq_rel) != 0) {
-        return;
-    }
+/* The caller made `feeding` 1. */
+static void feed_run(struct watch *watch) {
     uint64_t wanted;
     do {
         wanted = atomic_load_explicit(&watch->feeding, memory_order_acquire);
         while (feed_step(watch)) {
         }
     } while (atomic_fetch_sub_explicit(&watch->feeding, wanted, memory_order_acq_rel) != wanted);
+}
+
+static void watch_feed(struct watch *watch) {
+    /* Acquire and release: the feeding threads' fields, handed on as in watch_pump. */
+    if (atomic_fetch_add_explicit(&watch->feeding, 1, memory_order_acq_rel) == 0) {
+        feed_run(watch);
+    }
 }
 
 void watches_feed(struct registry *registry) {
@@ -332,6 +336,9 @@ static struct watch *watch_new(struct registry *registry, uint32_t namespace_id,
     watch->namespace_id = namespace_id;
     watch->len_max = registry->watch_len_max;
     watch->references = 1;
+    /* Until it is subscribed everywhere nobody else feeds it: the keeper may find it before, and a change of a row read
+     * then would pass unseen. */
+    watch->feeding = 1;
     watch->farewell = farewell;
     watch->ring = (void *)((char *)watch + ring);
     return watch;
@@ -449,7 +456,7 @@ enum troupe_error registry_watch(struct registry *registry, struct turn *turn, c
         return error;
     }
     watch_subscribe(registry, watch);
-    watch_feed(watch);
+    feed_run(watch);
     watch_release(watch);
     /* The keeper may have heard of its end before the watch was there. */
     if (!actor_alive(registry->runtime, watcher)) {

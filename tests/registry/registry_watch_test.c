@@ -41,6 +41,7 @@ struct writer {
 struct world {
     struct rig rig;
     unsigned rounds;
+    bool restless; /* the watchers begin a new watch all the time, behind or not */
     _Atomic(actor_ref) holders[HOLDERS];
     actor_ref control;
     struct watcher watchers[WATCHERS];
@@ -191,7 +192,7 @@ static void watcher_handle(struct turn *turn, void *state, const struct message 
         break;
     case MESSAGE_TIMER:
         forget(watcher);
-        if (watcher->behind) {
+        if (watcher->behind || (watcher->world->restless && !watcher->asked)) {
             watch_again(watcher, turn);
         }
         if (watcher->asked && !watcher->agrees && !watcher->behind && agrees(watcher, turn)) {
@@ -199,7 +200,8 @@ static void watcher_handle(struct turn *turn, void *state, const struct message 
             tell_control(watcher->world, turn, MESSAGE_PING);
         }
         if (!watcher->agrees) {
-            again(turn, MS + random_below(&watcher->random, 1 + watcher->slowness * MS));
+            uint64_t delay_ns = MS + random_below(&watcher->random, 1 + watcher->slowness * MS);
+            again(turn, watcher->world->restless && !watcher->asked ? delay_ns / 64 : delay_ns);
         }
         break;
     case MESSAGE_PING: /* everything is written: agree, by and by */
@@ -316,6 +318,18 @@ static void on_threads(void **unused) {
         world.rounds = 40;
         rig_begin(&world.rig, 3,
                   &(struct registry_options){.partitions = 1U << seed % 3, .watch_len_max = 8U << seed % 6});
+        world_live(&world, seed);
+    }
+}
+
+/* A watch that begins while rows come and go and the keeper feeds. */
+static void restless_on_threads(void **unused) {
+    (void)unused;
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        memset(&world, 0, sizeof world);
+        world.rounds = 200;
+        world.restless = true;
+        rig_begin(&world.rig, 3, &(struct registry_options){.partitions = 64, .watch_len_max = 64});
         world_live(&world, seed);
     }
 }
@@ -503,9 +517,10 @@ static void actors_that_end(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(in_virtual_time), cmocka_unit_test(on_threads), cmocka_unit_test(first_reading),
-        cmocka_unit_test(no_memory),       cmocka_unit_test(bounds),     cmocka_unit_test(length_bound),
-        cmocka_unit_test(actors_that_end),
+        cmocka_unit_test(in_virtual_time),     cmocka_unit_test(on_threads),
+        cmocka_unit_test(restless_on_threads), cmocka_unit_test(first_reading),
+        cmocka_unit_test(no_memory),           cmocka_unit_test(bounds),
+        cmocka_unit_test(length_bound),        cmocka_unit_test(actors_that_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
