@@ -276,8 +276,12 @@ static void write_summary(struct run *run, struct turn *turn) {
     row = (struct store_row){.kind = STORE_SUMMARY, .utc_ns = env_utc(run->env)};
     written = written && store_write(run->store, turn, &row, NULL, buffer_string(&run->response), true,
                                      run_token(TOKEN_SUMMARY, 0)) == TROUPE_OK;
-    if (!written)
-        runtime_stop(run->runtime);
+    if (written)
+        return;
+    run->state = RUN_FAILED;
+    run->error = fault_set(run->fault, TROUPE_NOMEM, run->id,
+                           "out of memory storing how the run ended; go on with --resume %s", run->id);
+    runtime_stop(run->runtime);
 }
 
 void run_continue(struct run *run, struct turn *turn) {

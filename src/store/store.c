@@ -1,7 +1,8 @@
 /* The store actor: gathers rows while a commit is under way and commits them in groups on the store lane.
  *
- *   idle --row--> committing --JOB_DONE, rows wait--> committing
- *                 committing --JOB_DONE, none wait--> idle
+ *   idle --row that somebody waits for, a full group, or COMPANY_NS after any other--> committing
+ *                 committing --JOB_DONE, such rows are there--> committing
+ *                 committing --JOB_DONE, else--> idle
  *                 committing --JOB_DONE, it failed--> broken: every row, now and later, is answered with the error
  *
  * Invariants: a row's message becomes its own answer once its group is durable, so an answer needs no memory;
@@ -23,6 +24,9 @@
 /* One text: a pipeline or a final response; far above any real one, far below SQLite's own limit. */
 #define TEXT_BYTES_MAX (32u << 20)
 #define LOG_BLOCK_BYTES (256u << 10)
+/* Rows that nobody waits for (a stage that ended) are committed with the next that somebody does (its trial's result,
+ * a moment later), so that this one need not wait for their commit: so long at most. */
+#define COMPANY_NS 5000000u
 
 struct store {
     struct env *env;
@@ -43,7 +47,9 @@ struct store {
     /* owner: the actor */
     struct message **ring; /* waiting rows, ROWS_QUEUED_MAX of them at most */
     unsigned ring_first, ring_count;
+    unsigned awaited; /* of them: rows that somebody waits for */
     bool committing;
+    bool timed; /* a timer runs for the others */
     bool ending;
     enum troupe_error broken; /* not OK: why nothing is written any more */
     char broken_text[256];
@@ -390,6 +396,7 @@ static struct message *ring_take(struct store *store) {
     store->ring[store->ring_first] = NULL;
     store->ring_first = (store->ring_first + 1) % ROWS_QUEUED_MAX;
     store->ring_count--;
+    store->awaited -= write_of(message)->notify;
     return message;
 }
 
@@ -406,16 +413,12 @@ static void store_break(struct store *store, struct turn *turn, enum troupe_erro
     }
 }
 
-static void group_start(struct store *store, struct turn *turn) {
-    if (store->committing || store->ring_count == 0 || store->broken != TROUPE_OK)
-        return;
+static void group_commit_start(struct store *store, struct turn *turn) {
     store->group_count = 0;
     while (store->group_count < store->group_rows_max && store->ring_count > 0)
         store->group[store->group_count++] = ring_take(store);
-    struct job_spec job = {.lane = ENV_LANE_STORE,
-                           .fn = group_commit,
-                           .arg = store,
-                           .sim_blocked_ns = store->sim_commit_ns};
+    struct job_spec job = {
+        .lane = ENV_LANE_STORE, .fn = group_commit, .arg = store, .sim_blocked_ns = store->sim_commit_ns};
     enum troupe_error error = job_start(turn, &job);
     if (error == TROUPE_OK) {
         store->committing = true;
@@ -426,6 +429,22 @@ static void group_start(struct store *store, struct turn *turn) {
     struct fault fault;
     fault_set(&fault, error, store->directory, "no commit could be started: %s", error_text(error));
     store_break(store, turn, error, &fault);
+}
+
+/* True while the rows at hand may wait for company. */
+static bool group_waits(struct store *store, struct turn *turn) {
+    if (store->awaited > 0 || store->ending || store->ring_count >= store->group_rows_max)
+        return false;
+    uint64_t timer;
+    if (!store->timed)
+        store->timed = timer_start(turn, turn->now_ns + COMPANY_NS, 0, &timer) == TROUPE_OK;
+    return store->timed;
+}
+
+static void group_start(struct store *store, struct turn *turn) {
+    if (store->committing || store->ring_count == 0 || store->broken != TROUPE_OK || group_waits(store, turn))
+        return;
+    group_commit_start(store, turn);
 }
 
 static void group_done(struct store *store, struct turn *turn) {
@@ -459,6 +478,7 @@ static void store_handle(struct turn *turn, void *state, const struct message *m
         }
         CHECK(store->ring_count < ROWS_QUEUED_MAX); /* store_write counted it */
         store->ring[(store->ring_first + store->ring_count++) % ROWS_QUEUED_MAX] = row;
+        store->awaited += write_of(row)->notify;
         trace_emit(runtime_tracer(turn->runtime), turn->worker, TRACE_COMMIT_QUEUED,
                    (uint64_t)write_of(row)->row.trial + 1, write_of(row)->row.kind, 0);
         group_start(store, turn);
@@ -467,8 +487,14 @@ static void store_handle(struct turn *turn, void *state, const struct message *m
     case MESSAGE_JOB_DONE:
         group_done(store, turn);
         break;
+    case MESSAGE_TIMER:
+        store->timed = false;
+        if (!store->committing && store->ring_count > 0 && store->broken == TROUPE_OK)
+            group_commit_start(store, turn);
+        break;
     case MESSAGE_EXIT:
         store->ending = true; /* what was accepted is committed first */
+        group_start(store, turn);
         break;
     default:
         break;
