@@ -110,22 +110,48 @@ static int by_agent_and_start(const void *a, const void *b) {
     return left->ended < right->ended ? -1 : left->ended > right->ended;
 }
 
+/* Its worker died of it: the same agent started anew before it did anything else. */
+static bool died_of(const struct run_record *record, const struct record_execution *execution) {
+    uint64_t born = UINT64_MAX;
+    for (size_t i = 0; i < record->start_count; i++)
+        if (record->starts[i].agent == execution->agent && record->starts[i].ready > execution->ended &&
+            record->starts[i].spawned < born)
+            born = record->starts[i].spawned;
+    for (size_t i = 0; i < record->execution_count && born != UINT64_MAX; i++)
+        if (&record->executions[i] != execution && record->executions[i].agent == execution->agent &&
+            record->executions[i].started >= execution->ended && record->executions[i].started < born)
+            return false;
+    return born != UINT64_MAX;
+}
+
+static bool tried_again(const struct run_record *record, const struct record_execution *execution) {
+    for (size_t i = 0; i < record->execution_count; i++)
+        if (record->executions[i].trial == execution->trial &&
+            record->executions[i].stage == execution->stage &&
+            record->executions[i].attempt > execution->attempt)
+            return true;
+    return false;
+}
+
 static void fill_sample(const struct fitting *fitting, const struct record_execution *execution,
                         uint64_t from, struct model_sample *ret) {
+    bool ok = execution->state == TASK_OK;
     uint64_t wall = execution->ended > from ? execution->ended - from : 0;
     uint64_t cpu =
         execution->cpu_ns < wall ? execution->cpu_ns : wall; /* a second core at once is not modelled */
     uint64_t busy = cpu + (execution->core_wait_ns != CORE_WAIT_UNKNOWN ? execution->core_wait_ns : 0);
-    *ret =
-        (struct model_sample){.trial = execution->trial,
-                              .instance = execution->agent,
-                              .cpu_ns = cpu,
-                              .blocked_ns = wall > busy ? wall - busy : 0,
-                              .storing_ns = execution->state == TASK_OK && execution->done > execution->ended
-                                                ? execution->done - execution->ended
-                                                : 0,
-                              .end = execution->state == TASK_OK ? SAMPLE_OK : SAMPLE_FAILED,
-                              .values = fitting->model->trials[execution->trial].values};
+    *ret = (struct model_sample){
+        .trial = execution->trial,
+        .attempt = execution->attempt,
+        .instance = execution->agent,
+        .cpu_ns = cpu,
+        .blocked_ns = wall > busy ? wall - busy : 0,
+        .storing_ns = ok && execution->done > execution->ended ? execution->done - execution->ended : 0,
+        .end = ok                                    ? SAMPLE_OK
+               : died_of(fitting->record, execution) ? SAMPLE_CRASHED
+                                                     : SAMPLE_FAILED,
+        .retried = !ok && tried_again(fitting->record, execution),
+        .values = fitting->model->trials[execution->trial].values};
 }
 
 static enum troupe_error fit_samples(struct fitting *fitting) {
@@ -163,7 +189,9 @@ static enum troupe_error fit_samples(struct fitting *fitting) {
 
 static int by_trial(const void *a, const void *b) {
     const struct model_sample *left = a, *right = b;
-    return left->trial < right->trial ? -1 : left->trial > right->trial;
+    if (left->trial != right->trial)
+        return left->trial < right->trial ? -1 : 1;
+    return left->attempt < right->attempt ? -1 : left->attempt > right->attempt;
 }
 
 static void describe_stage(const struct fitting *fitting, const struct model_stage *stage) {

@@ -17,11 +17,13 @@
 enum sample_end { SAMPLE_OK, SAMPLE_FAILED, SAMPLE_CRASHED };
 struct model_sample { /* one attempt of one stage */
     uint32_t trial;
+    uint16_t attempt;
     uint32_t instance;   /* of the agent that did it, by the record's list; RECORD_UNKNOWN */
     uint64_t cpu_ns;     /* of a core */
     uint64_t blocked_ns; /* neither on a core nor waiting for one */
     uint64_t storing_ns; /* from its answer until its result was kept */
     enum sample_end end;
+    bool retried;         /* it failed, and another attempt followed */
     const double *values; /* of its trial's configuration */
 };
 struct model_stage {

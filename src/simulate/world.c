@@ -127,7 +127,8 @@ static void answer(struct worker *worker, const struct held_task *task) {
     char *at = line + length;
     size_t room = sizeof line - (size_t)length;
     if (sample->end == SAMPLE_FAILED)
-        snprintf(at, room, "\"message\":\"as recorded\",\"retryable\":true}\n");
+        snprintf(at, room, "\"message\":\"as recorded\",\"retryable\":%s}\n",
+                 sample->retried ? "true" : "false");
     else if (metric != NULL)
         snprintf(at, room, "%s\"metrics\":{\"%s\":%.17g}}\n",
                  sample->storing_ns > 0 ? "\"artifact\":\"a\"," : "", metric,
@@ -443,8 +444,8 @@ enum troupe_error simulate_run(const struct simulation *simulation, struct accou
     use_models(world);
     struct env_sim_options options = {.seed = simulation->seed, .workers = 1, .cores = cores_of(simulation)};
     enum troupe_error error = match_names(world, fault);
-    if (error == TROUPE_OK)
-        error = env_sim_create(account, &options, &world->env);
+    if (error == TROUPE_OK && env_sim_create(account, &options, &world->env) != TROUPE_OK)
+        error = fault_set(fault, TROUPE_NOMEM, "whatif", "out of memory simulating the run");
     if (error == TROUPE_OK) {
         env_sim_set_child_model(world->env, &(struct env_child_model){.context = world,
                                                                       .spawn = worker_spawn,
