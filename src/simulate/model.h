@@ -11,4 +11,15 @@ const struct model_sample *model_pick(const struct model *model, const struct sp
 double model_objective(const struct model *model, const struct space *space, uint32_t trial,
                        const double *values);
 
+/* In the unit cube, squared: 1 for each choice that differs, or variable that only one of them has. `relevant` NULL:
+ * all variables. */
+double model_distance(const struct model *model, const struct space *space, const bool *relevant,
+                      const double *a, const double *b);
+/* Finds instances that are slower or faster than their twins, and takes that out of their samples. */
+MUST_CHECK enum troupe_error model_fit_speeds(struct model *model, const struct space *space,
+                                              struct account *account);
+/* Adds to model->parameters; n 0: assumed. Past their bound it is left out. */
+void model_parameter(struct model *model, unsigned n, const char *name, const char *format, ...)
+    PRINTF_LIKE(4, 5);
+
 #endif

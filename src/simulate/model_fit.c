@@ -5,7 +5,7 @@
  * program; the wait for a core comes out of the simulation again. With a window above 1 a task is handed over while
  * the one before it is still computed, so an execution begins no earlier than its agent's last end.
  * Threads: any one. Memory: the model's arena. */
-#include "simulate/simulate.h"
+#include "simulate/model.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -26,9 +26,7 @@ static enum troupe_error no_memory(const struct fitting *fitting) {
     return fault_set(fitting->fault, TROUPE_NOMEM, fitting->record->id, "out of memory fitting the run");
 }
 
-static void parameter(struct model *model, unsigned n, const char *name, const char *format, ...)
-    PRINTF_LIKE(4, 5);
-static void parameter(struct model *model, unsigned n, const char *name, const char *format, ...) {
+void model_parameter(struct model *model, unsigned n, const char *name, const char *format, ...) {
     if (model->parameter_count == MODEL_PARAMETERS_MAX)
         return;
     struct model_parameter *one = &model->parameters[model->parameter_count++];
@@ -208,10 +206,10 @@ static void describe_stage(const struct fitting *fitting, const struct model_sta
     }
     double error = n > 1 ? 1.96 * sqrt(squares / (n - 1) / n) : mean;
     snprintf(name, sizeof name, "%.60s: time", stage->name);
-    parameter(fitting->model, stage->assumed ? 0 : stage->count, name,
-              "%s of CPU + %s blocked a task, mean +- %.0f %%",
-              text_format_duration(cpu, (int64_t)(sum_cpu / n)),
-              text_format_duration(blocked, (int64_t)(sum_blocked / n)), mean > 0 ? 100 * error / mean : 0);
+    model_parameter(
+        fitting->model, stage->assumed ? 0 : stage->count, name,
+        "%s of CPU + %s blocked a task, mean +- %.0f %%", text_format_duration(cpu, (int64_t)(sum_cpu / n)),
+        text_format_duration(blocked, (int64_t)(sum_blocked / n)), mean > 0 ? 100 * error / mean : 0);
 }
 
 /* A stage that never ran (`test`, before the end of the search) is taken for one like the objective's. */
@@ -288,9 +286,9 @@ static enum troupe_error fit_starts(struct fitting *fitting, struct model_agent 
         blocked += agent->starts[i].blocked_ns / agent->start_count;
     }
     snprintf(name, sizeof name, "%.60s: start", agent->name);
-    parameter(fitting->model, known, name, "%s of CPU + %s blocked from birth to hello",
-              text_format_duration(cpu_text, (int64_t)cpu),
-              text_format_duration(blocked_text, (int64_t)blocked));
+    model_parameter(fitting->model, known, name, "%s of CPU + %s blocked from birth to hello",
+                    text_format_duration(cpu_text, (int64_t)cpu),
+                    text_format_duration(blocked_text, (int64_t)blocked));
     return TROUPE_OK;
 }
 
@@ -366,11 +364,12 @@ static enum troupe_error fit_machine(struct fitting *fitting) {
     enum troupe_error error = calibrate(fitting, cpu > 0 ? wait / cpu : 0, commit_mean);
     if (error != TROUPE_OK)
         return error;
-    parameter(model, (unsigned)trials, "store: commit", "%s a group",
-              text_format_duration(text, (int64_t)model->commit_ns));
-    parameter(model, known, "other programs", "took %.0f %% of the cores that the agents could have used",
-              100 * (1 - 1 / model->crowding));
-    parameter(model, record->cores != 0, "cores", "%u, shared equally", model->cores);
+    model_parameter(model, (unsigned)trials, "store: commit", "%s a group",
+                    text_format_duration(text, (int64_t)model->commit_ns));
+    model_parameter(model, known, "other programs",
+                    "took %.0f %% of the cores that the agents could have used",
+                    100 * (1 - 1 / model->crowding));
+    model_parameter(model, record->cores != 0, "cores", "%u, shared equally", model->cores);
     return TROUPE_OK;
 }
 
@@ -387,6 +386,8 @@ enum troupe_error model_fit(const struct run_record *record, unsigned cores, str
         error = fit_stages(&fitting);
     if (error == TROUPE_OK)
         error = fit_agents(&fitting);
+    if (error == TROUPE_OK && model_fit_speeds(model, record->pipeline->space, account) != TROUPE_OK)
+        error = no_memory(&fitting);
     if (error == TROUPE_OK)
         error = fit_machine(&fitting);
     if (error != TROUPE_OK) {

@@ -24,9 +24,8 @@ static bool same_values(const struct model *model, const bool *relevant, const d
     return true;
 }
 
-/* In the unit cube: 1 for each choice that differs, or variable that only one of them has. */
-static double distance(const struct model *model, const struct space *space, const bool *relevant,
-                       const double *a, const double *b) {
+double model_distance(const struct model *model, const struct space *space, const bool *relevant,
+                      const double *a, const double *b) {
     double sum = 0;
     for (unsigned v = 0; v < model->variables; v++) {
         if ((relevant != NULL && !relevant[v]) || same_value(a[v], b[v]))
@@ -82,7 +81,7 @@ const struct model_sample *model_pick(const struct model *model, const struct sp
         return found;
     unsigned stride = stage->count > LOOKED_AT_MAX ? stage->count / LOOKED_AT_MAX : 1;
     for (unsigned i = 0; i < stage->count; i += stride) {
-        double d = distance(model, space, stage->relevant, stage->samples[i].values, values);
+        double d = model_distance(model, space, stage->relevant, stage->samples[i].values, values);
         unsigned place = NEIGHBOURS;
         while (place > 0 && d < apart[place - 1])
             place--;
@@ -118,7 +117,7 @@ double model_objective(const struct model *model, const struct space *space, uin
     for (unsigned i = 0; i < model->trial_count; i += stride) {
         if (model->trials[i].values == NULL || !isfinite(model->trials[i].objective))
             continue;
-        double d = distance(model, space, NULL, model->trials[i].values, values);
+        double d = model_distance(model, space, NULL, model->trials[i].values, values);
         if (d < best) {
             best = d;
             objective = model->trials[i].objective;

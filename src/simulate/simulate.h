@@ -41,6 +41,7 @@ struct model_agent {
     unsigned instances;
     struct model_start *starts;
     unsigned start_count;
+    double *slowness; /* of each instance, against the agent's mean */
 };
 struct model_trial {
     double objective; /* NaN: it failed, or is under way */

@@ -154,6 +154,8 @@ static void read_start(struct worker *worker, const char *line) {
     const char *name = world->pipeline.agents[worker->agent].name;
     worker->slowness = 1 / factor_of(world, ASSUME_SPEED, name, worker->instance);
     const struct model_agent *model = &world->simulation->model->agents[world->agent_in_model[worker->agent]];
+    if ((unsigned)worker->instance < model->instances && strcmp(model->name, name) == 0)
+        worker->slowness *= model->slowness[worker->instance];
     const struct model_start *start = &model->starts[world->born[worker->agent]++ % model->start_count];
     char hello[200 + CAPABILITIES_MAX];
     const char *list = strstr(line, "\"capabilities\":"), *end = list != NULL ? strchr(list, ']') : NULL;

@@ -25,8 +25,10 @@ struct recorded {
     struct run_record *record;
     uint64_t wall_ns; /* as the run told it */
 };
+static int recorded_instance; /* that does the task whose cost is asked for */
 struct recorded_worker {
     struct recorded *recorded;
+    int instance;
     cost_fn cost;
     struct buffer line;
 };
@@ -63,6 +65,7 @@ static void recorded_task(struct recorded_worker *worker, struct env_child *chil
     const struct node *variables = node_get(task, "variables");
     double x = recorded_number(variables, "x"), k = recorded_number(variables, "k");
     int trial = (int)node_int(node_get(task, "trial")), attempt = (int)node_int(node_get(task, "attempt"));
+    recorded_instance = worker->instance;
     struct cost cost =
         worker->cost(node_string(node_get(task, "stage")), (unsigned)trial, (unsigned)attempt, x, k);
     char answer[300];
@@ -93,6 +96,8 @@ static void recorded_input(void *state, struct env_child *child, const char *byt
         const struct node *root = document_root(document), *tasks = node_get(root, "tasks");
         if (strcmp(node_string(node_get(root, "type")), "start") == 0)
             env_sim_child_emit(child, 4 * MS, 6 * MS, hello, sizeof hello - 1);
+        if (node_get(root, "instance") != NULL)
+            worker->instance = (int)node_int(node_get(root, "instance"));
         if (strcmp(node_string(node_get(root, "type")), "task") == 0)
             recorded_task(worker, child, root);
         for (size_t i = 0; i < node_count(tasks); i++)

@@ -31,6 +31,13 @@ static struct cost fails_now_and_then(const char *stage, unsigned trial, unsigne
     return cost;
 }
 
+static struct cost first_is_slow(const char *stage, unsigned trial, unsigned attempt, double x, double k) {
+    struct cost cost = sleeps(stage, trial, attempt, x, k);
+    if (strcmp(stage, "train") == 0 && recorded_instance == 0)
+        cost.blocked_ns *= 2;
+    return cost;
+}
+
 static struct model *fitted(struct recorded *recorded) {
     struct model *model = NULL;
     struct fault fault = {0};
@@ -172,6 +179,27 @@ static void assumptions_scale(void **state) {
     recorded_free(&recorded);
 }
 
+static void a_slow_instance_is_found(void **state) {
+    (void)state;
+    struct recorded recorded;
+    recorded_make(&recorded, definition, 2, sleeps);
+    struct model *model = fitted(&recorded);
+    assert_true(model->agents[1].slowness[0] == 1 && model->agents[1].slowness[1] == 1);
+    model_free(model);
+    recorded_free(&recorded);
+    char text[sizeof definition + 100], longer[sizeof text];
+    changed(text, "\"trials\":30", "\"trials\":90");
+    snprintf(longer, sizeof longer, "%s", text);
+    recorded_make(&recorded, longer, 2, first_is_slow);
+    model = fitted(&recorded);
+    double ratio = model->agents[1].slowness[0] / model->agents[1].slowness[1];
+    if (ratio < 1.7 || ratio > 2.3)
+        fail_msg("instance 0 takes %.2f times as long, expected 2", ratio);
+    assert_close(simulated_wall(&recorded, model, "budget.trials=90", NULL, NULL, NULL), recorded.wall_ns, 8);
+    model_free(model);
+    recorded_free(&recorded);
+}
+
 static void a_deadline_cuts(void **state) {
     (void)state;
     struct recorded recorded;
@@ -245,6 +273,7 @@ int main(void) {
         cmocka_unit_test(other_instances),
         cmocka_unit_test(reuse_batch_and_budget),
         cmocka_unit_test(assumptions_scale),
+        cmocka_unit_test(a_slow_instance_is_found),
         cmocka_unit_test(a_deadline_cuts),
         cmocka_unit_test(the_seed_decides),
         cmocka_unit_test(no_memory),
