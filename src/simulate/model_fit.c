@@ -192,24 +192,47 @@ static int by_trial(const void *a, const void *b) {
     return left->attempt < right->attempt ? -1 : left->attempt > right->attempt;
 }
 
+/* How surely a mean is known. */
+struct spread {
+    double sum, squares;
+    unsigned count;
+};
+
+static void spread_add(struct spread *spread, double value) {
+    spread->sum += value;
+    spread->squares += value * value;
+    spread->count++;
+}
+
+static double spread_mean(const struct spread *spread) {
+    return spread->count > 0 ? spread->sum / spread->count : 0;
+}
+
+/* ", mean +- 12 %": where it is in 95 of 100 cases. */
+static const char *spread_text(const struct spread *spread, char out[40]) {
+    double n = spread->count, mean = spread_mean(spread);
+    double variance = n > 1 ? fmax(spread->squares - n * mean * mean, 0) / (n - 1) : 0;
+    out[0] = '\0';
+    if (spread->count == 1)
+        snprintf(out, 40, ", seen once");
+    else if (n > 1 && mean > 0)
+        snprintf(out, 40, ", mean +- %.0f %%", 196 * sqrt(variance / n) / mean);
+    return out;
+}
+
 static void describe_stage(const struct fitting *fitting, const struct model_stage *stage) {
-    char name[80], cpu[32], blocked[32];
-    double sum_cpu = 0, sum_blocked = 0, squares = 0;
+    char name[80], cpu_text[32], blocked_text[32], sure[40];
+    struct spread cpu = {0}, blocked = {0}, both = {0};
     for (unsigned i = 0; i < stage->count; i++) {
-        sum_cpu += (double)stage->samples[i].cpu_ns;
-        sum_blocked += (double)stage->samples[i].blocked_ns;
+        spread_add(&cpu, (double)stage->samples[i].cpu_ns);
+        spread_add(&blocked, (double)stage->samples[i].blocked_ns);
+        spread_add(&both, (double)(stage->samples[i].cpu_ns + stage->samples[i].blocked_ns));
     }
-    double n = stage->count, mean = (sum_cpu + sum_blocked) / n;
-    for (unsigned i = 0; i < stage->count; i++) {
-        double difference = (double)(stage->samples[i].cpu_ns + stage->samples[i].blocked_ns) - mean;
-        squares += difference * difference;
-    }
-    double error = n > 1 ? 1.96 * sqrt(squares / (n - 1) / n) : mean;
     snprintf(name, sizeof name, "%.60s: time", stage->name);
     model_parameter(
-        fitting->model, stage->assumed ? 0 : stage->count, name,
-        "%s of CPU + %s blocked a task, mean +- %.0f %%", text_format_duration(cpu, (int64_t)(sum_cpu / n)),
-        text_format_duration(blocked, (int64_t)(sum_blocked / n)), mean > 0 ? 100 * error / mean : 0);
+        fitting->model, stage->assumed ? 0 : stage->count, name, "%s of CPU + %s blocked a task%s",
+        text_format_duration(cpu_text, (int64_t)spread_mean(&cpu)),
+        text_format_duration(blocked_text, (int64_t)spread_mean(&blocked)), spread_text(&both, sure));
 }
 
 /* A stage that never ran (`test`, before the end of the search) is taken for one like the objective's. */
@@ -268,8 +291,8 @@ static struct model_start start_of(const struct fitting *fitting, const struct r
 static enum troupe_error fit_starts(struct fitting *fitting, struct model_agent *agent) {
     const struct run_record *record = fitting->record;
     size_t length = strlen(agent->name);
-    uint64_t cpu = 0, blocked = 0;
-    char name[80], cpu_text[32], blocked_text[32];
+    struct spread cpu = {0}, blocked = {0}, both = {0};
+    char name[80], cpu_text[32], blocked_text[32], sure[40];
     agent->starts = ARENA_ARRAY(&fitting->model->arena, struct model_start, record->start_count + 1);
     if (agent->starts == NULL)
         return no_memory(fitting);
@@ -282,13 +305,15 @@ static enum troupe_error fit_starts(struct fitting *fitting, struct model_agent 
     if (known == 0)
         agent->starts[agent->start_count++] = (struct model_start){.cpu_ns = START_CPU_ASSUMED_NS};
     for (unsigned i = 0; i < agent->start_count; i++) {
-        cpu += agent->starts[i].cpu_ns / agent->start_count;
-        blocked += agent->starts[i].blocked_ns / agent->start_count;
+        spread_add(&cpu, (double)agent->starts[i].cpu_ns);
+        spread_add(&blocked, (double)agent->starts[i].blocked_ns);
+        spread_add(&both, (double)(agent->starts[i].cpu_ns + agent->starts[i].blocked_ns));
     }
     snprintf(name, sizeof name, "%.60s: start", agent->name);
-    model_parameter(fitting->model, known, name, "%s of CPU + %s blocked from birth to hello",
-                    text_format_duration(cpu_text, (int64_t)cpu),
-                    text_format_duration(blocked_text, (int64_t)blocked));
+    model_parameter(fitting->model, known, name, "%s of CPU + %s blocked from birth to hello%s",
+                    text_format_duration(cpu_text, (int64_t)spread_mean(&cpu)),
+                    text_format_duration(blocked_text, (int64_t)spread_mean(&blocked)),
+                    spread_text(&both, sure));
     return TROUPE_OK;
 }
 
@@ -309,15 +334,13 @@ static enum troupe_error fit_agents(struct fitting *fitting) {
     return TROUPE_OK;
 }
 
-/* What the store cost the trials that were told: from asked to durable, and from told to durable. */
-static double store_time(const struct run_record *record, double *ret_trials) {
-    double sum = 0;
+/* What the store cost the trials that were told: from told to durable. */
+static struct spread commit_times(const struct run_record *record) {
+    struct spread spread = {0};
     for (size_t i = 0; i < record->trial_count; i++)
-        if (record->trials[i].ended_ns > record->trials[i].told_ns) {
-            sum += (double)(record->trials[i].ended_ns - record->trials[i].told_ns);
-            *ret_trials += 1;
-        }
-    return sum;
+        if (record->trials[i].ended_ns > record->trials[i].told_ns)
+            spread_add(&spread, (double)(record->trials[i].ended_ns - record->trials[i].told_ns));
+    return spread;
 }
 
 /* Two things are only seen mixed with what the run does to itself: a commit waits for the one under way, and workers
@@ -347,29 +370,30 @@ static enum troupe_error calibrate(struct fitting *fitting, double wait, double 
 static enum troupe_error fit_machine(struct fitting *fitting) {
     const struct run_record *record = fitting->record;
     struct model *model = fitting->model;
-    double wait = 0, cpu = 0, trials = 0;
-    unsigned known = 0;
-    char text[32];
+    double wait = 0, cpu = 0;
+    struct spread waits = {0};
+    char text[32], sure[40];
     for (size_t i = 0; i < record->execution_count; i++) {
         const struct record_execution *one = &record->executions[i];
         if (!counts(one) || one->core_wait_ns == CORE_WAIT_UNKNOWN)
             continue;
-        known++;
         wait += (double)one->core_wait_ns;
         cpu += (double)one->cpu_ns;
+        spread_add(&waits, one->cpu_ns > 0 ? (double)one->core_wait_ns / (double)one->cpu_ns : 0);
     }
-    double store = store_time(record, &trials), commit_mean = trials > 0 ? store / trials : 0;
+    struct spread commits = commit_times(record);
     model->crowding = 1;
-    model->commit_ns = trials > 0 ? (uint64_t)(commit_mean / 2) : COMMIT_ASSUMED_NS;
-    enum troupe_error error = calibrate(fitting, cpu > 0 ? wait / cpu : 0, commit_mean);
+    model->commit_ns = commits.count > 0 ? (uint64_t)(spread_mean(&commits) / 2) : COMMIT_ASSUMED_NS;
+    enum troupe_error error = calibrate(fitting, cpu > 0 ? wait / cpu : 0, spread_mean(&commits));
     if (error != TROUPE_OK)
         return error;
-    model_parameter(model, (unsigned)trials, "store: commit", "%s a group",
-                    text_format_duration(text, (int64_t)model->commit_ns));
-    model_parameter(model, known, "other programs",
+    model_parameter(model, commits.count, "store: commit", "%s a group%s",
+                    text_format_duration(text, (int64_t)model->commit_ns), spread_text(&commits, sure));
+    model_parameter(model, waits.count, "other programs",
                     "took %.0f %% of the cores that the agents could have used",
                     100 * (1 - 1 / model->crowding));
     model_parameter(model, record->cores != 0, "cores", "%u, shared equally", model->cores);
+    model_parameter(model, 0, "from run to run", "each task varies by 3 %%, a whole run by 3 %%");
     return TROUPE_OK;
 }
 
