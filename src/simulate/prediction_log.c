@@ -60,7 +60,7 @@ static void write_measurement(const struct prediction_entry *entry, struct json 
     json_object_end(json);
 }
 
-/* The text of a row, in `texts`; false: out of memory. */
+/* A row with its words in `texts`: the entry may go before it. False: out of memory. */
 static bool row_make(const struct prediction_entry *entry, int64_t id, int attempt, struct arena *texts,
                      struct account *account, struct store_entry *ret) {
     struct buffer text;
@@ -73,15 +73,16 @@ static bool row_make(const struct prediction_entry *entry, int64_t id, int attem
         write_measurement(entry, &json);
     const char *copy =
         buffer_ok(&text) == TROUPE_OK ? arena_copy(texts, buffer_string(&text), text.length) : NULL;
+    const char *kind = arena_copy(texts, entry->kind, strlen(entry->kind));
     buffer_free(&text);
     *ret = (struct store_entry){.row = {.kind = STORE_PREDICTION,
                                         .attempt = (uint16_t)attempt,
                                         .a = id,
                                         .b = (int64_t)entry->definition,
                                         .utc_ns = attempt == ROW_PREDICTION ? entry->utc_ns : 0},
-                                .name = entry->kind,
+                                .name = kind,
                                 .text = copy};
-    return copy != NULL;
+    return copy != NULL && kind != NULL;
 }
 
 /* ---- writing ---- */
