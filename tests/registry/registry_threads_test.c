@@ -274,7 +274,7 @@ struct state {
     bool exact;
 };
 static struct operation history[THREADS][OPERATIONS];
-static _Atomic unsigned round_begun, round_ended;
+static _Atomic unsigned round_begun, round_ended, first_done;
 
 /* The registry by the book. False: this operation cannot have given what it gave in this state. */
 static bool possible(const struct operation *operation, struct state *state) {
@@ -391,6 +391,12 @@ static void *perform_rounds(void *arg) {
         }
         for (unsigned at = 0; at < OPERATIONS; at++) {
             perform(&history[thread][at], &random, thread);
+            if (at == 0 &&
+                round == 1) { /* once all wait for each other, so that some do overlap on any machine */
+                for (first_done++; first_done < THREADS;) {
+                    sched_yield();
+                }
+            }
         }
         grace_quiescent(grace, id);
         round_ended++;
@@ -404,7 +410,7 @@ static void histories(void **unused) {
     pthread_t threads[THREADS], churner;
     unsigned overlapped = 0;
     start((struct registry_options){.partitions = 1});
-    round_begun = round_ended = 0;
+    round_begun = round_ended = first_done = 0;
     for (unsigned at = 0; at < THREADS; at++) {
         OK(pthread_create(&threads[at], NULL, perform_rounds, (void *)(uintptr_t)at));
     }
