@@ -5,6 +5,7 @@
 
 #include "cli/command.h"
 #include "cli/run_listing.h"
+#include "cli/whatif_scenario.h"
 #include "simulate/simulate.h"
 
 struct whatif_values {
@@ -12,6 +13,7 @@ struct whatif_values {
     struct option_list sets, assumes;
     int64_t seed, replications;
     bool json;
+    struct scenario_values scenario;
 };
 static const struct option_row rows[] = {
     {OPTION_LIST(struct whatif_values, sets, "set", 's', "PATH=VALUE",
@@ -24,14 +26,17 @@ static const struct option_row rows[] = {
                    "of the simulation (default: 1)")},
     {OPTION_FLAG(struct whatif_values, json, "json", 0, "one JSON object")},
     {OPTION_TEXT(struct whatif_values, runs, "runs", 0, "DIR", "where runs are kept (default: runs)")},
+    WHATIF_SCENARIO_ROWS(struct whatif_values),
 };
 static const struct option_table options = {
-    .rows = rows, .count = ARRAY_COUNT(rows), .words_max = 1, .words_name = "one run"};
+    .rows = rows, .count = ARRAY_COUNT(rows), .words_max = 1, .words_name = "one run, or a scenario file"};
 const struct command_page page_whatif = {
     &options,
     "Simulates the run again with what it measured, changed as you say, and tells how\n"
-    "long it would take. Without a change: how well the simulation knows the run.\n",
-    "  troupe whatif digits-6b0760e9-c2c4 --set agents.train.instances=4\n"};
+    "long it would take. Without a change: how well the simulation knows the run.\n"
+    "A scenario file (doc/scenario.md) needs no run: it describes arrivals and stages.\n",
+    "  troupe whatif digits-6b0760e9-c2c4 --set agents.train.instances=4\n"
+    "  troupe whatif scenarios/seed-pipeline.yaml --overlay external-caching\n"};
 
 static void write_prediction(const struct prediction *prediction, const double *measured, bool compare,
                              struct buffer *out) {
@@ -96,6 +101,21 @@ enum troupe_error command_whatif(struct session *session, int argc, const char *
     const char *id = NULL;
     struct buffer text;
     enum troupe_error error = option_table_parse(&options, &session->arena, &words, &values, NULL, fault);
+    if (error != TROUPE_OK)
+        return error;
+    if (whatif_is_scenario(session, words.words[0])) {
+        if (values.assumes.count > 0)
+            return fault_set(fault, TROUPE_USAGE, "--assume",
+                             "is for a run; a scenario says all in its file: --set");
+        struct scenario_call call = {words.words[0],
+                                     &values.scenario,
+                                     &values.sets,
+                                     (uint64_t)values.seed,
+                                     (unsigned)values.replications,
+                                     values.json};
+        return whatif_scenario(session, &call, fault);
+    }
+    error = whatif_without_scenario(&values.scenario, fault);
     if (error != TROUPE_OK)
         return error;
     buffer_init(&text, session->account, 0);

@@ -12,6 +12,7 @@
 #define SIMULATE_SIMULATE_H
 
 #include "pipeline/pipeline.h"
+#include "simulate/scenario.h"
 
 /* ---- the model ---- */
 enum sample_end { SAMPLE_OK, SAMPLE_FAILED, SAMPLE_CRASHED };

@@ -8,7 +8,8 @@ import unittest
 
 BUILD = os.environ.get("TROUPE_BUILD_ROOT", "")
 WANTED = ["bin/troupe", "include/troupe_plugin.h", "share/man/man1/troupe.1", "share/doc/troupe/LICENSE",
-          "share/doc/troupe/pipeline.md", "share/doc/troupe/worker-protocol.schema.json",
+          "share/doc/troupe/pipeline.md", "share/doc/troupe/scenario.md", "share/troupe/scenarios/seed-registry.yaml",
+          "share/doc/troupe/worker-protocol.schema.json",
           "share/troupe/sdk/python/troupe_worker.py", "share/troupe/examples/digits/digits.csv",
           "share/troupe/examples/minimal/worker.sh"]
 
