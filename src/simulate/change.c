@@ -1,6 +1,6 @@
 /* change: see the header. A member is either a number, which is also shown, or a hash of what it says.
  * Agents and stages are found by their names, so their order says nothing. */
-#include "simulate/change.h"
+#include "simulate/simulate.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -317,7 +317,6 @@ static void compare(const struct pipeline *before, unsigned at_before, const str
 
 void change_list_make(const struct pipeline *before, const struct pipeline *after, struct change_list *ret) {
     *ret = (struct change_list){0};
-    compare(before, 0, after, 0, OF_PIPELINE, ret);
     for (enum member_of of = OF_AGENT; of < OF_COUNT; of++) {
         for (unsigned i = 0; i < count_of(after, of); i++) {
             const char *name = name_of(after, of, i);
@@ -334,6 +333,8 @@ void change_list_make(const struct pipeline *before, const struct pipeline *afte
             if (find(after, of, name_of(before, of, i)) < 0)
                 add(ret, of, name_of(before, of, i), "", CHANGE_EXPRESSED, "");
     }
+    /* last, for it may only follow from the others: a new stage that is the test makes another test */
+    compare(before, 0, after, 0, OF_PIPELINE, ret);
 }
 
 enum troupe_error change_list_check(const struct change_list *list, struct fault *fault) {
@@ -341,6 +342,29 @@ enum troupe_error change_list_check(const struct change_list *list, struct fault
         if (list->changes[i].verdict == CHANGE_REFUSED)
             return fault_set(fault, TROUPE_INVALID, list->changes[i].path,
                              "the model cannot express this change: %s", list->changes[i].why);
+    return TROUPE_OK;
+}
+
+enum troupe_error change_check_set(const struct pipeline *pipeline, const char *set, struct fault *fault) {
+    const char *names[PIPELINE_AGENTS_MAX + PIPELINE_STAGES_MAX];
+    for (enum member_of of = OF_AGENT; of < OF_COUNT; of++) {
+        size_t folder = strlen(folders[of]), length = 0;
+        char name[64];
+        if (strncmp(set, folders[of], folder) != 0 || set[folder] != '.')
+            continue;
+        length = strcspn(set + folder + 1, ".[=");
+        if (length >= sizeof name || set[folder + 1 + length] != '.')
+            continue;
+        snprintf(name, sizeof name, "%.*s", (int)length, set + folder + 1);
+        if (find(pipeline, of, name) >= 0)
+            continue;
+        for (unsigned i = 0; i < count_of(pipeline, of); i++)
+            names[i] = name_of(pipeline, of, i);
+        const char *near = text_nearest(name, names, count_of(pipeline, of));
+        return fault_set(fault, TROUPE_USAGE, "--set", "there is no %s '%s'%s%s%s",
+                         of == OF_AGENT ? "agent" : "stage", name, near != NULL ? "; did you mean '" : "",
+                         near != NULL ? near : "", near != NULL ? "'?" : "");
+    }
     return TROUPE_OK;
 }
 

@@ -6,8 +6,6 @@
 #ifndef SIMULATE_CHANGE_H
 #define SIMULATE_CHANGE_H
 
-#include "pipeline/pipeline.h"
-
 enum change_verdict {
     CHANGE_EXPRESSED, /* the simulated run does it */
     CHANGE_DRAWN,     /* that too, with times that the record does not hold exactly: `why` says which */
@@ -28,6 +26,11 @@ struct change_list {
 };
 void change_list_make(const struct pipeline *before, const struct pipeline *after, struct change_list *ret);
 MUST_CHECK enum troupe_error change_list_check(const struct change_list *list, struct fault *fault);
+
+/* USAGE, with the nearest name: the set is about a member of an agent or a stage that is not there. The loader would take
+ * it for the beginning of a new one. */
+MUST_CHECK enum troupe_error change_check_set(const struct pipeline *pipeline, const char *set,
+                                              struct fault *fault);
 
 /* The same for two definitions that mean the same run, whatever their names, layout and defaults that are spelled out.
  * What is in the files that they name is not part of it. */

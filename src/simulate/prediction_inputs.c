@@ -1,7 +1,6 @@
 /* prediction_inputs: what a prediction was made from, as one number, and its entry for the log.
  * Threads: any. Memory: none. */
-#include "simulate/change.h"
-#include "simulate/prediction_log.h"
+#include "simulate/simulate.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -56,7 +55,7 @@ uint64_t prediction_inputs(const struct prediction_request *request) {
         hash = real_hash(number_hash(text_hash(hash, one->agent), one->kind), one->factor);
         hash = number_hash(hash, (uint64_t)(int64_t)one->instance);
     }
-    return number_hash(number_hash(hash, request->seed), request->replications);
+    return number_hash(hash, request->seed);
 }
 
 void prediction_entry_make(const struct prediction_request *request, const struct prediction *prediction,

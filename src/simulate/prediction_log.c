@@ -1,6 +1,6 @@
 /* The log of predictions on a store of its own. A row's `attempt` tells a prediction (0) from a measurement (1) of the
  * prediction with the same `a`; `b` is the definition, `name` the kind. */
-#include "simulate/prediction_log.h"
+#include "simulate/simulate.h"
 
 #include <inttypes.h>
 #include <math.h>

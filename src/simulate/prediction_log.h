@@ -9,8 +9,6 @@
 #ifndef SIMULATE_PREDICTION_LOG_H
 #define SIMULATE_PREDICTION_LOG_H
 
-#include "simulate/simulate.h"
-
 #define PREDICTION_DIRECTORY ".predictions" /* in the directory of the runs */
 #define PREDICTIONS_BYTES_MAX (64u << 20)   /* of the file; some 60,000 predictions */
 
@@ -32,7 +30,8 @@ struct prediction_entry {
     char cause[160];               /* of what was off; empty: not looked for */
     int64_t id;                    /* the log's; filled in when it is read */
 };
-/* Of the request with its model and its seed: the same gives the same prediction, by the same code. */
+/* Of the model, the pipeline, what is assumed and the seed: the same give the same prediction by the same code, but for
+ * the number of replications. */
 uint64_t prediction_inputs(const struct prediction_request *request);
 /* Of whatever is told from `prediction` of `request`, by a pipeline whose data have that hash. */
 void prediction_entry_make(const struct prediction_request *request, const struct prediction *prediction,

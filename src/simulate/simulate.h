@@ -156,4 +156,10 @@ MUST_CHECK enum troupe_error predict(const struct prediction_request *request, s
 /* The same figures as a record has them. */
 void measured_figures(const struct run_record *record, double ret_figures[FIGURE_COUNT]);
 
+/* Parts of this door; each stands on what is above. */
+#include "simulate/change.h"
+#include "simulate/rank.h"
+#include "simulate/prediction_log.h"
+#include "simulate/prediction_score.h"
+
 #endif

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "simulate/change.h"
+#include "simulate/simulate.h"
 
 static struct account account = ACCOUNT("change-test");
 
@@ -179,6 +179,30 @@ static void what_is_gone_is_told(void **state) {
     pipeline_free(without);
 }
 
+static void a_name_that_is_not_there_is_told(void **state) {
+    (void)state;
+    static const struct {
+        const char *set, *said; /* NULL: it is fine, or the loader's to refuse */
+    } cases[] = {{"agents.worker.instances=3", NULL},
+                 {"agents.wroker.instances=3", "there is no agent 'wroker'; did you mean 'worker'?"},
+                 {"agents.zzzzzz.instances=3", "there is no agent 'zzzzzz'"},
+                 {"stages.trian.cache=false", "there is no stage 'trian'; did you mean 'train'?"},
+                 {"stages.train.cache=false", NULL},
+                 {"agents.new={command: [x]}", NULL},
+                 {"agents", NULL},
+                 {"agents.", NULL},
+                 {"agentsx.y.z=1", NULL},
+                 {"budget.trials=4", NULL}};
+    struct pipeline *pipeline = parsed(whole, NULL);
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct fault fault = {0};
+        enum troupe_error error = change_check_set(pipeline, cases[i].set, &fault);
+        assert_int_equal(error, cases[i].said != NULL ? TROUPE_USAGE : TROUPE_OK);
+        assert_string_equal(fault.text, cases[i].said != NULL ? cases[i].said : "");
+    }
+    pipeline_free(pipeline);
+}
+
 /* More changes than are listed: a refusal among those left out is told all the same. */
 static void a_refusal_is_never_left_out(void **state) {
     (void)state;
@@ -211,9 +235,8 @@ static void a_refusal_is_never_left_out(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_member_is_told),
-        cmocka_unit_test(what_means_the_same_is_one),
-        cmocka_unit_test(what_is_gone_is_told),
+        cmocka_unit_test(each_member_is_told),         cmocka_unit_test(what_means_the_same_is_one),
+        cmocka_unit_test(what_is_gone_is_told),        cmocka_unit_test(a_name_that_is_not_there_is_told),
         cmocka_unit_test(a_refusal_is_never_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
