@@ -102,11 +102,38 @@ static void findings(struct page *page) {
     buffer_text(page->out, "</ol></div>");
 }
 
+static void levers(struct page *page) {
+    const struct report_run *run = page->run;
+    if (run->lever_count == 0)
+        return;
+    buffer_text(page->out,
+                "<div class=\"card\"><h3>What a change would gain</h3><p class=\"hint\">Predicted: the run "
+                "carried out again in virtual time with the times that it measured.</p><ol "
+                "class=\"findings\">");
+    for (size_t i = 0; i < run->lever_count && i < 10; i++) {
+        const struct report_lever *lever = &run->levers[i];
+        buffer_text(page->out, "<li><b>");
+        page_text(page, lever->change);
+        buffer_text(page->out,
+                    lever->assumed ? " <span class=\"tag\">assumed</span></b><span>" : "</b><span>");
+        page_text(page, lever->effect);
+        if (lever->command != NULL) {
+            buffer_text(page->out, "</span><div><code>");
+            page_text(page, lever->command);
+            buffer_text(page->out, "</code></div></li>");
+        } else {
+            buffer_text(page->out, "</span></li>");
+        }
+    }
+    buffer_text(page->out, "</ol></div>");
+}
+
 void page_time(struct page *page) {
     buffer_text(page->out, "<section id=\"time\"><h2>Where the time went</h2><div class=\"two\">");
     shares(page);
     findings(page);
     buffer_text(page->out, "</div>");
+    levers(page);
     page_lanes(page);
     buffer_text(page->out, "</section>\n");
 }

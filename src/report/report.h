@@ -73,6 +73,10 @@ struct report_event {
 struct report_finding { /* what analyze has to say, most important first */
     const char *title, *text;
 };
+struct report_lever { /* a change, and what a simulation expects of it */
+    const char *change, *effect, *command; /* command: that looks closer; NULL */
+    bool assumed;                          /* nothing that a definition could say */
+};
 struct report_fact { /* a line of provenance: "sampler", "tpe" */
     const char *name, *value;
 };
@@ -108,6 +112,8 @@ struct report_run {
     size_t event_count;
     const struct report_finding *findings;
     size_t finding_count;
+    const struct report_lever *levers; /* most useful first */
+    size_t lever_count;
     const struct report_fact *facts;
     size_t fact_count;
     const char *command;   /* that starts this run again; NULL */
