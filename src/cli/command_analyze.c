@@ -4,6 +4,7 @@
 
 #include "cli/command.h"
 #include "cli/run_analysis.h"
+#include "cli/run_levers.h"
 #include "cli/run_listing.h"
 
 #define TRACE_BYTES_MAX (1u << 30)
@@ -57,6 +58,9 @@ static enum troupe_error analyze_record_of(struct session *session, const struct
         error = analysis_text(analysis, values->trial < 0 ? ANALYZE_UNKNOWN : (uint32_t)values->trial, out);
         if (error != TROUPE_OK)
             fault_set(fault, error, record->id, "%s", error_text(error));
+        struct run_levers levers; /* the end of the run kept the same ones */
+        run_levers_make(session, record, values->runs, false, &session->arena, &levers);
+        run_levers_write(&levers, out);
     }
     analysis_free(analysis, session->account);
     return error;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/command_run.h"
 #include "cli/run_ending.h"
 #include "cli/run_report.h"
 #include "cli/run_request.h"
@@ -60,8 +61,8 @@ static struct run_options options_of(const struct session *session, const struct
     };
 }
 
-static enum troupe_error execute(struct session *session, const struct run_request *request,
-                                 struct run_outcome *outcome, struct fault *fault) {
+enum troupe_error run_carry_out(struct session *session, const struct run_request *request,
+                                struct run_outcome *outcome, struct fault *fault) {
     const struct run_values *values = &request->values;
     struct run_options options = options_of(session, request);
     struct run_view view;
@@ -76,9 +77,8 @@ static enum troupe_error execute(struct session *session, const struct run_reque
     return error == TROUPE_OK && outcome->state == RUN_STOPPED ? TROUPE_CANCELLED : error;
 }
 
-/* The run is over and safe: a report that cannot be written is told and changes nothing else. */
-static void write_report(struct session *session, const struct run_request *request,
-                         const struct run_outcome *outcome) {
+void run_carry_report(struct session *session, const struct run_request *request,
+                      const struct run_outcome *outcome) {
     char path[1200];
     struct buffer again;
     struct fault fault = {0};
@@ -106,10 +106,10 @@ enum troupe_error command_run(struct session *session, int argc, const char *con
     bool json = wants_json(argc, argv);
     enum troupe_error error = run_request_read(session, argc, argv, &request, fault);
     if (error == TROUPE_OK)
-        error = execute(session, &request, &outcome, fault);
+        error = run_carry_out(session, &request, &outcome, fault);
     bool room = error != TROUPE_DISK_FULL && error != TROUPE_IO; /* one message about a full disk is enough */
     if (outcome.run_id[0] != '\0' && !request.values.no_store && room)
-        write_report(session, &request, &outcome);
+        run_carry_report(session, &request, &outcome);
     if (outcome.run_id[0] != '\0')
         run_ending_print(session, &request, &outcome, json ? stderr : stdout);
     if (json)

@@ -2,6 +2,7 @@
  * absent; of a run that has ended the account of time is its response's, so that every page and summary agree. */
 #include "cli/run_report.h"
 #include "cli/run_analysis.h"
+#include "cli/run_levers.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -282,6 +283,7 @@ enum troupe_error run_report_write(struct session *session, const char *runs_dir
     struct run_record *record = NULL;
     struct analysis *analysis = NULL;
     struct report_run report;
+    struct run_levers levers;
     struct arena arena;
     struct buffer page;
     enum troupe_error error = run_record_read(env, account, runs_directory, run_id, &record, fault);
@@ -293,6 +295,9 @@ enum troupe_error run_report_write(struct session *session, const char *runs_dir
     if (error == TROUPE_OK)
         error = run_report_fill(record, analysis, again, &arena, &report, fault);
     if (error == TROUPE_OK) {
+        run_levers_make(session, record, runs_directory, true, &arena, &levers);
+        report.levers = levers.levers;
+        report.lever_count = levers.count;
         error = report_html(&report, &page);
         if (error != TROUPE_OK)
             fault_set(fault, error, path, "the report could not be made: %s", error_text(error));

@@ -24,11 +24,12 @@ import bad_commands  # noqa: E402
 import bad_pipelines  # noqa: E402
 import bad_runs  # noqa: E402
 import bad_scenarios  # noqa: E402
+import bad_whatif  # noqa: E402
 import bad_workers  # noqa: E402
 from bad_table import MARK, SkipCase  # noqa: E402
 
 TABLES = {"pipelines": bad_pipelines, "commands": bad_commands, "workers": bad_workers, "runs": bad_runs,
-          "scenarios": bad_scenarios}
+          "scenarios": bad_scenarios, "whatif": bad_whatif}
 
 
 def exit_statuses():
