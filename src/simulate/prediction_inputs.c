@@ -22,15 +22,15 @@ static uint64_t stage_hash(uint64_t hash, const struct model_stage *stage) {
     hash = number_hash(text_hash(hash, stage->name), stage->count);
     for (unsigned i = 0; i < stage->count; i++) {
         const struct model_sample *sample = &stage->samples[i];
-        const uint64_t parts[] = {sample->trial,      sample->instance,   sample->cpu_ns,
-                                  sample->blocked_ns, sample->storing_ns, sample->end};
+        const uint64_t parts[] = {sample->trial,      sample->attempt,    sample->instance, sample->cpu_ns,
+                                  sample->blocked_ns, sample->storing_ns, sample->end,      sample->retried};
         hash = hash_bytes(parts, sizeof parts, hash);
     }
     return hash;
 }
 
 static uint64_t model_hash(const struct model *model) {
-    uint64_t hash = number_hash(0, model->cores);
+    uint64_t hash = real_hash(number_hash(0, model->cores), model->crowding);
     for (unsigned i = 0; i < model->stage_count; i++)
         hash = stage_hash(hash, &model->stages[i]);
     for (unsigned i = 0; i < model->agent_count; i++) {
@@ -38,6 +38,8 @@ static uint64_t model_hash(const struct model *model) {
         hash = number_hash(text_hash(hash, agent->name), agent->instances);
         for (unsigned k = 0; k < agent->start_count; k++)
             hash = number_hash(number_hash(hash, agent->starts[k].cpu_ns), agent->starts[k].blocked_ns);
+        for (unsigned k = 0; k < agent->instances && agent->slowness != NULL; k++)
+            hash = real_hash(hash, agent->slowness[k]);
     }
     for (unsigned i = 0; i < model->trial_count; i++) {
         const struct model_trial *trial = &model->trials[i];

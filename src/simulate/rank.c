@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define NORMAL_90 1.645
+#define SURE 3.5 /* standard errors: at 1.645 one in twenty levers would seem to do something by chance */
 #define DEFINITION_BYTES_MAX (32u << 20)
 
 struct rank_work {
@@ -116,10 +117,10 @@ static void weigh(const struct rank_work *work, struct lever *lever) {
     lever->gain = sum / count;
     for (unsigned r = 0; r < count; r++)
         squares += (gains[r] - lever->gain) * (gains[r] - lever->gain);
-    double half = count > 1 ? NORMAL_90 * sqrt(squares / (count - 1) / count) : 0;
-    lever->gain_low = lever->gain - half;
-    lever->gain_high = lever->gain + half;
-    lever->nothing = fabs(lever->gain) < GAIN_MIN || (lever->gain_low < 0 && lever->gain_high > 0);
+    double error = count > 1 ? sqrt(squares / (count - 1) / count) : 0;
+    lever->gain_low = lever->gain - NORMAL_90 * error;
+    lever->gain_high = lever->gain + NORMAL_90 * error;
+    lever->nothing = fabs(lever->gain) < GAIN_MIN || fabs(lever->gain) < SURE * error;
 }
 
 static enum troupe_error try_lever(struct rank_work *work, struct lever *lever) {

@@ -234,9 +234,11 @@ static void every_allocation_fails(void **state) {
     FOR_EACH_FAILING_ALLOCATION(n) {
         struct ranking *ranking = NULL;
         int64_t before = place->account.bytes;
-        enum troupe_error error = rank_levers(&request, &place->account, &ranking, NULL);
+        struct fault fault = {0};
+        enum troupe_error error = rank_levers(&request, &place->account, &ranking, &fault);
         ranking_free(ranking, &place->account);
-        assert_true(error == TROUPE_OK || error == TROUPE_NOMEM);
+        /* a modelled worker that is out of memory dies like a real one, and the run may end for lack of agents */
+        assert_true(error == TROUPE_OK || fault.text[0] != '\0');
         assert_int_equal(place->account.bytes, before);
         n += n / 2; /* some 100,000, mostly the engine's, which its own tests fail one by one */
     }
