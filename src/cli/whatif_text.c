@@ -19,7 +19,7 @@ char *whatif_figure_text(char out[32], enum figure figure, double value) {
     if (!isfinite(value))
         snprintf(out, 32, "-");
     else if (figure == FIGURE_THROUGHPUT)
-        snprintf(out, 32, "%.3g /s", value);
+        snprintf(out, 32, value < 100 ? "%.3g /s" : "%.0f /s", value);
     else if (figure == FIGURE_TRIALS)
         snprintf(out, 32, "%.0f", value);
     else if (figure == FIGURE_AGENTS_BUSY || figure == FIGURE_CORES_BUSY)

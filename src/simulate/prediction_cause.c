@@ -67,37 +67,74 @@ static double total(const struct time_parts *parts) {
 }
 
 /* Part of the tasks' time that they waited for cores which the run itself did not fill; 0 when it did. */
-static double contention(const struct run_record *measured) {
+static double contention(const struct run_record *measured, unsigned cores) {
     struct time_parts parts = parts_of(measured, NULL, NULL);
-    double capacity = (double)measured->cores * (double)measured->elapsed_ns;
+    double capacity = (double)cores * (double)measured->elapsed_ns;
     if (capacity <= 0 || total(&parts) <= 0 || parts.cpu_ns / capacity > CORES_FULL)
         return 0;
     return parts.wait_ns / total(&parts);
 }
 
-static unsigned asked_otherwise(const struct run_record *base, const struct run_record *measured) {
-    unsigned count = 0;
-    for (size_t i = 0; i < measured->trial_count; i++)
-        count += !alike(base, measured, measured->trials[i].number);
-    return count;
+/* Of the trials that are alike: until their results were on disk, and in all. */
+struct trial_times {
+    unsigned count;
+    double commit_ns, wall_ns;
+};
+
+static struct trial_times times_of(const struct run_record *record, const struct run_record *base,
+                                   const struct run_record *measured) {
+    struct trial_times times = {0};
+    for (size_t i = 0; i < record->trial_count; i++) {
+        const struct record_trial *trial = &record->trials[i];
+        if (trial->ended_ns <= trial->created_ns || trial->told_ns > trial->ended_ns ||
+            !alike(base, measured, trial->number))
+            continue;
+        times.count++;
+        times.commit_ns += (double)(trial->ended_ns - trial->told_ns);
+        times.wall_ns += (double)(trial->ended_ns - trial->created_ns);
+    }
+    return times;
 }
 
-static void compare(const struct run_record *base, const struct run_record *measured, char out[160]) {
+/* The largest difference for a trial, in parts of the time that one took in the record. */
+static void compare_times(const struct run_record *base, const struct run_record *measured, char out[160]) {
     struct time_parts before = parts_of(base, base, measured), after = parts_of(measured, base, measured);
-    double others = contention(measured), whole = total(&before);
-    double cpu = whole > 0 ? (after.cpu_ns - before.cpu_ns) / whole : 0;
-    double blocked = whole > 0 ? (after.blocked_ns - before.blocked_ns) / whole : 0;
-    unsigned otherwise = asked_otherwise(base, measured);
-    if (others > DIFFERENCE_MIN && others > fabs(cpu) && others > fabs(blocked))
-        snprintf(out, 160, "others used the cores: tasks waited %.0f %% of their time for one", 100 * others);
-    else if (fabs(cpu) > DIFFERENCE_MIN && fabs(cpu) >= fabs(blocked))
+    struct trial_times was = times_of(base, base, measured), is = times_of(measured, base, measured);
+    if (was.count == 0 || is.count == 0 || was.wall_ns <= 0)
+        return;
+    unsigned cores = measured->cores != 0 ? measured->cores : base->cores; /* older records do not say */
+    double wall = was.wall_ns / was.count, now = contention(measured, cores), then = contention(base, cores);
+    double cpu = (after.cpu_ns / is.count - before.cpu_ns / was.count) / wall;
+    double blocked = (after.blocked_ns / is.count - before.blocked_ns / was.count) / wall;
+    double wait = (after.wait_ns / is.count - before.wait_ns / was.count) / wall;
+    double commit = (is.commit_ns / is.count - was.commit_ns / was.count) / wall;
+    double most =
+        fmax(fmax(fabs(cpu), fabs(blocked)), fmax(now > 0 || then > 0 ? fabs(wait) : 0, fabs(commit)));
+    if (most < DIFFERENCE_MIN)
+        return;
+    if (fabs(wait) == most)
+        snprintf(
+            out, 160,
+            "others used the cores %s: tasks waited %.0f %% of their time for one, %.0f %% in the record",
+            wait > 0 ? "more" : "less", 100 * now, 100 * then);
+    else if (fabs(commit) == most)
+        snprintf(out, 160, "results took %.3g ms to be on disk, %.3g ms in the record",
+                 is.commit_ns / is.count / 1e6, was.commit_ns / was.count / 1e6);
+    else if (fabs(cpu) == most)
         snprintf(out, 160, "the same configurations took %.0f %% %s CPU than in the record",
                  before.cpu_ns > 0 ? 100 * fabs(after.cpu_ns / before.cpu_ns - 1) : 100,
                  cpu > 0 ? "more" : "less");
-    else if (fabs(blocked) > DIFFERENCE_MIN)
-        snprintf(out, 160, "the same configurations were blocked for %.0f %% of their time %s",
-                 100 * fabs(blocked), blocked > 0 ? "more" : "less");
-    else if (measured->trial_count > 0 && otherwise > OTHERS_MIN * (double)measured->trial_count)
+    else
+        snprintf(out, 160, "the same configurations were blocked for %.3g ms a trial, %.3g ms in the record",
+                 after.blocked_ns / is.count / 1e6, before.blocked_ns / was.count / 1e6);
+}
+
+static void compare(const struct run_record *base, const struct run_record *measured, char out[160]) {
+    unsigned otherwise = 0;
+    compare_times(base, measured, out);
+    for (size_t i = 0; i < measured->trial_count; i++)
+        otherwise += !alike(base, measured, measured->trials[i].number);
+    if (out[0] == '\0' && otherwise > OTHERS_MIN * (double)measured->trial_count)
         snprintf(out, 160, "%u of %zu trials asked for other configurations than the record's", otherwise,
                  measured->trial_count);
 }
@@ -114,9 +151,9 @@ void prediction_cause(const struct run_record *base, const struct run_record *me
         return;
     if (base != NULL)
         compare(base, measured, out);
-    else if (contention(measured) > DIFFERENCE_MIN)
+    else if (contention(measured, measured->cores) > DIFFERENCE_MIN)
         snprintf(out, 160, "others used the cores: tasks waited %.0f %% of their time for one",
-                 100 * contention(measured));
+                 100 * contention(measured, measured->cores));
     if (out[0] != '\0')
         return;
     if (isfinite(entry->progress) && entry->progress > 0)

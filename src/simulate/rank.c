@@ -9,6 +9,7 @@
 #define NORMAL_90 1.645
 #define SURE 3.5 /* standard errors: at 1.645 one in twenty levers would seem to do something by chance */
 #define DEFINITION_BYTES_MAX (32u << 20)
+#define EVENTS_PER_STAGE 10u /* of a trial, at least; 17 are usual */
 
 struct rank_work {
     const struct rank_request *request;
@@ -64,25 +65,42 @@ static struct prediction_request request_of(const struct rank_work *work, const 
 
 /* ---- the base ---- */
 
+static enum troupe_error too_much(const struct rank_work *work, uint64_t events) {
+    return fault_set(work->fault, TROUPE_LIMIT, "rank",
+                     "%u levers of a run of %llu events each are more than the %llu events that are allowed",
+                     work->ranking->list.count, (unsigned long long)events,
+                     (unsigned long long)work->request->events_max);
+}
+
+/* Known before anything is simulated, so that a run that is far too large costs nothing. */
+static uint64_t events_at_least(const struct rank_request *request) {
+    unsigned stages = 0, trials = request->model->told;
+    for (unsigned s = 0; s < request->pipeline->stage_count; s++)
+        stages += request->pipeline->stages[s].in_trial;
+    if (request->pipeline->trials > 0 && request->pipeline->trials < trials)
+        trials = request->pipeline->trials;
+    return (uint64_t)trials * stages * EVENTS_PER_STAGE;
+}
+
 /* One replication tells what one costs, and so how many each lever may have. */
 static enum troupe_error measure_effort(struct rank_work *work) {
     const struct rank_request *request = work->request;
     uint64_t events_max = request->events_max != 0 ? request->events_max : RANK_EVENTS;
     work->replications = 1;
+    uint64_t runs = work->ranking->list.count + 1;
+    if (request->events_max != 0 && events_at_least(request) * runs > events_max)
+        return too_much(work, events_at_least(request));
     struct prediction first;
     struct prediction_request one = request_of(work, request->pipeline);
     enum troupe_error error = predict(&one, work->account, &first, work->fault);
     if (error != TROUPE_OK)
         return error;
-    uint64_t round = first.events * (work->ranking->list.count + 1);
-    if (round > events_max && request->events_max == 0)
+    uint64_t events = first.events * runs;
+    if (events > events_max && request->events_max == 0)
         return TROUPE_OK;
-    if (round > events_max)
-        return fault_set(
-            work->fault, TROUPE_LIMIT, "rank",
-            "%u levers of a run of %llu events each are more than the %llu events that are allowed",
-            work->ranking->list.count, (unsigned long long)first.events, (unsigned long long)events_max);
-    uint64_t replications = round > 0 ? events_max / round : RANK_REPLICATIONS;
+    if (events > events_max)
+        return too_much(work, first.events);
+    uint64_t replications = events > 0 ? events_max / events : RANK_REPLICATIONS;
     work->replications = replications < RANK_REPLICATIONS ? (unsigned)replications : RANK_REPLICATIONS;
     return TROUPE_OK;
 }
