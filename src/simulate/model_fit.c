@@ -313,7 +313,7 @@ static enum troupe_error fit_starts(struct fitting *fitting, struct model_agent 
     model_parameter(fitting->model, known, name, "%s of CPU + %s blocked from birth to hello%s",
                     text_format_duration(cpu_text, (int64_t)spread_mean(&cpu)),
                     text_format_duration(blocked_text, (int64_t)spread_mean(&blocked)),
-                    spread_text(&both, sure));
+                    known > 0 ? spread_text(&both, sure) : "");
     return TROUPE_OK;
 }
 
