@@ -2,17 +2,15 @@
  *
  * Where the record holds a configuration, its times are taken as they were and the replications differ only in the
  * order of simultaneous events; where it does not, they differ in what is drawn. To that spread comes the machine's
- * own from run to run, which one record cannot tell: NOISE_ASSUMED.
+ * own from run to run, which one record cannot tell: PREDICT_NOISE.
  * Threads: any one. Memory: the caller's account. */
 #include "simulate/simulate.h"
+#include "simulate/student.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define NOISE_ASSUMED 0.03 /* of a time, one standard deviation, from one run to the next */
-#define NORMAL_90 1.645
 
 const struct figure_row figure_table[FIGURE_COUNT] = {
     [FIGURE_WALL] = {"wall_ms", "ms"},
@@ -94,9 +92,10 @@ static void estimate_of(double *values, unsigned count, bool time, bool fixed, s
         squares += (values[i] - mean) * (values[i] - mean);
     double variance = count > 1 ? squares / (count - 1) : 0;
     if (time && !fixed)
-        variance += mean * NOISE_ASSUMED * mean * NOISE_ASSUMED;
+        variance += mean * PREDICT_NOISE * mean * PREDICT_NOISE;
     qsort(values, count, sizeof *values, by_real);
-    double half = NORMAL_90 * sqrt(variance);
+    /* Of one more run, when so few tell of the spread. */
+    double half = student_95(count > 1 ? count - 1 : 1000) * sqrt(variance * (1 + 1.0 / count));
     *ret = (struct estimate){.value = mean, .low = mean - half > 0 ? mean - half : 0, .high = mean + half};
 }
 

@@ -1,12 +1,12 @@
 /* rank: see the header. Each lever's replications are paired with those of the pipeline as it is: replication r of both
  * has the same seed, so what they share cancels out. */
+#include "simulate/student.h"
 #include "simulate/simulate.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define NORMAL_90 1.645
 #define SURE 3.5 /* standard errors: at 1.645 one in twenty levers would seem to do something by chance */
 #define DEFINITION_BYTES_MAX (32u << 20)
 #define EVENTS_PER_STAGE 10u /* of a trial, at least; 17 are usual */
@@ -136,8 +136,11 @@ static void weigh(const struct rank_work *work, struct lever *lever) {
     for (unsigned r = 0; r < count; r++)
         squares += (gains[r] - lever->gain) * (gains[r] - lever->gain);
     double error = count > 1 ? sqrt(squares / (count - 1) / count) : 0;
-    lever->gain_low = lever->gain - NORMAL_90 * error;
-    lever->gain_high = lever->gain + NORMAL_90 * error;
+    /* Of a run that is made: its own spread, and the machine's in it and in the one that it is compared with. */
+    double noise = 100 * PREDICT_NOISE, variance = error * error * (count + 1) + 2 * noise * noise;
+    double half = student_95(count > 1 ? count - 1 : 1000) * sqrt(variance);
+    lever->gain_low = lever->gain - half;
+    lever->gain_high = lever->gain + half;
     lever->nothing = fabs(lever->gain) < GAIN_MIN || fabs(lever->gain) < SURE * error;
 }
 

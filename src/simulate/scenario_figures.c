@@ -4,6 +4,7 @@
  * Capacity: a place whose servers are counted could serve servers / mean service a second, visits a request allowing;
  * a team the same with the time it is held; both at the service times that were seen under this load.
  * Threads: any one. Memory: the result's list of places, on its account. */
+#include "simulate/student.h"
 #include "simulate/scenario_run.h"
 
 #include <math.h>
@@ -175,14 +176,6 @@ void tally_add(struct tally *tally, struct world *world) {
 }
 
 /* ---- all of them ---- */
-
-/* Student's t, 95th percentile, by degrees of freedom. */
-static double student_95(unsigned freedom) {
-    static const double table[] = {0,     6.314, 2.920, 2.353, 2.132, 2.015, 1.943,
-                                   1.895, 1.860, 1.833, 1.812, 1.796, 1.782, 1.771,
-                                   1.761, 1.753, 1.746, 1.740, 1.734, 1.729, 1.725};
-    return freedom < ARRAY_COUNT(table) ? table[freedom] : 1.645 + 1.6 / freedom;
-}
 
 static struct scenario_estimate mean_of(const double *values, unsigned count) {
     double sum = 0, squares = 0;

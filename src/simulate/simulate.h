@@ -119,6 +119,7 @@ void simulated_free(struct simulated *simulated);
 
 /* ---- what is expected ---- */
 #define PREDICT_REPLICATIONS 16
+#define PREDICT_NOISE 0.03 /* of a time, from one run to the next: one standard deviation, assumed */
 enum figure {                    /* of a run; figure_table tells name and unit */
               FIGURE_WALL,       /* ms */
               FIGURE_THROUGHPUT, /* trials a second */
