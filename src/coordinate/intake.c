@@ -58,7 +58,9 @@ static bool holder_on_its_way(struct coordinator *coordinator, unsigned capabili
                                  rows, ARRAY_COUNT(rows));
     for (size_t i = 0; i < count && i < ARRAY_COUNT(rows); i++) {
         const struct agent_view *view = snapshot_find(&coordinator->snapshot, rows[i]->actor);
-        if (!view || (rows[i]->version > view->version && rows[i]->health <= HEALTH_DEGRADED))
+        struct registry_view said;
+        registry_row_view(coordinator->snapshot.registry, rows[i], &said);
+        if (!view || (said.version > view->version && said.health <= HEALTH_DEGRADED))
             return true;
     }
     return false;

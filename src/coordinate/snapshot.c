@@ -90,8 +90,12 @@ static void read_profile(struct snapshot *snapshot, struct agent_view *view, uin
     struct agent_profile profile = {.slots = 1, .batch_max = 1};
     const struct registry_row *row =
         registry_lookup(snapshot->registry, snapshot->name_space, view->name, now_ns);
-    if (row && row->actor == view->actor && row->opaque_length == sizeof profile)
-        memcpy(&profile, row->bytes + row->name_length + 1, sizeof profile);
+    if (row && row->actor == view->actor) {
+        struct registry_view said;
+        registry_row_view(snapshot->registry, row, &said);
+        if (said.opaque_length == sizeof profile)
+            memcpy(&profile, said.opaque, sizeof profile);
+    }
     view->slots = profile.slots == 0 ? 1 : profile.slots > AGENT_SLOTS_MAX ? AGENT_SLOTS_MAX : profile.slots;
     view->batch_max = profile.batch_max ? profile.batch_max : 1;
     uint64_t window = (uint64_t)view->slots * 2 * view->batch_max;

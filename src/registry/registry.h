@@ -1,9 +1,10 @@
 /* registry: (namespace, name) -> handle, metadata, lease. Shared data, not an actor: no queue can form in
  * front.
  *
- * Structure: partitions by hash(key) (a power of two, 4 by default), each an open-addressed table of tagged
- *            row pointers behind one atomic pointer; rows are immutable versions replaced whole; removed
- *            rows and old tables go to the runtime's grace list. One writer lock per partition.
+ * Structure: partitions by hash(key) (a power of two, 4 by default), each an open-addressed table of buckets of
+ *            one cache line; a bucket refers to rows of 32 bytes in chunks. A row stays where it is as long as
+ *            its holder holds the name; what may change of it is one atomic word. What was removed is used
+ *            again after the runtime's grace period. One writer lock per partition.
  * Threads: reads take no lock, write nothing shared, never wait; they must be inside a turn or a registered
  *          grace reader, and what they return is valid until that reader is next quiescent. Writes: any
  *          thread.
@@ -17,25 +18,36 @@
 
 #define REGISTRY_NAME_MAX 255
 #define REGISTRY_OPAQUE_MAX 4096
+#define REGISTRY_LOADS 8U /* levels of load that are told apart */
 
 enum health { HEALTH_UP, HEALTH_DEGRADED, HEALTH_DRAINING, HEALTH_DOWN };
 
-struct registry_row { /* immutable; what a lookup compares fills its first line */
-    actor_ref actor;
-    uint64_t version; /* grows with every change of this key, also over its removal */
-    uint32_t namespace_id;
-    uint16_t node;
-    uint16_t opaque_length;
-    uint8_t health;
-    uint8_t name_length;
-    uint8_t parts; /* the registry's: which of the below stand behind the opaque bytes */
-    char bytes[];  /* name, NUL, opaque */
-};
-uint64_t registry_row_lease(const struct registry_row *row); /* when it expires; 0: never */
-const struct capability_set *registry_row_capabilities(const struct registry_row *row);
-const struct resources *registry_row_resources(const struct registry_row *row);
-
 struct registry;
+struct registry_row {
+    actor_ref actor;        /* does not change while the row may be read */
+    _Atomic uint64_t state; /* the registry's */
+    char name[];            /* zeroes behind it; exactly 16 bytes have no NUL */
+};
+/* What a row says, all of one moment; what it points to is valid as long as the row is. */
+struct registry_view {
+    uint64_t version;  /* grows with every change of this key, also over its removal */
+    uint64_t lease_ns; /* when it expires; 0: never */
+    const struct capability_set *capabilities;
+    const struct resources *resources;
+    const void *opaque;
+    uint16_t opaque_length, node;
+    uint8_t name_length;
+    uint8_t load; /* 0..REGISTRY_LOADS - 1 */
+    enum health health;
+};
+void registry_row_view(const struct registry *registry, const struct registry_row *row,
+                       struct registry_view *ret_view);
+uint64_t registry_row_version(const struct registry_row *row);
+enum health registry_row_health(const struct registry_row *row);
+uint8_t registry_row_name_length(const struct registry_row *row);
+const struct capability_set *registry_row_capabilities(const struct registry *registry,
+                                                       const struct registry_row *row);
+
 struct registry_options {
     unsigned partitions;    /* a power of two up to 256; 0: 4 */
     size_t rows_max;        /* 0: 1,048,576 */
@@ -56,6 +68,7 @@ struct registration {
     struct resources resources;
     enum health health;
     uint16_t node;
+    uint8_t load;
     uint64_t lease_ns; /* 0: for the actor's life */
     const void *opaque;
     size_t opaque_length;
@@ -71,9 +84,26 @@ MUST_CHECK enum troupe_error registry_unregister(struct registry *registry, cons
                                                  const char *name, actor_ref actor); /* NOT_FOUND: not his */
 /* Rows of an actor, when it has ended or not; how many. The registry's keeper calls it for each that ended. */
 unsigned registry_remove_actor(struct registry *registry, actor_ref actor);
-/* EXISTS: the row has another version than the expected one. FULL, NOMEM: as in register. */
+/* What an update changes; NULL and REGISTRY_KEEP leave as it is. */
+#define REGISTRY_KEEP (-1)
+struct registry_update {
+    int health, load, node;
+    const struct capability_set *capabilities;
+    const struct resources *resources;
+    const void *opaque; /* with opaque_length; NULL: as it is */
+    size_t opaque_length;
+};
+#define REGISTRY_UPDATE_NONE                                                                                 \
+    (struct registry_update) {                                                                               \
+        .health = REGISTRY_KEEP, .load = REGISTRY_KEEP, .node = REGISTRY_KEEP                                \
+    }
+/* Compare-and-set. EXISTS: the row has another version than the expected one. FULL, NOMEM: as in register.
+ * NOT_FOUND; INVALID. An update that changes nothing makes no version. */
+MUST_CHECK enum troupe_error registry_update(struct registry *registry, const char *name_space,
+                                             const char *name, uint64_t version_expected /* 0: any */,
+                                             const struct registry_update *update);
 MUST_CHECK enum troupe_error registry_set_health(struct registry *registry, const char *name_space,
-                                                 const char *name, uint64_t version_expected /* 0: any */,
+                                                 const char *name, uint64_t version_expected,
                                                  enum health health);
 
 const struct registry_row *registry_lookup(struct registry *registry, const char *name_space,
@@ -82,11 +112,32 @@ const struct registry_row *registry_lookup(struct registry *registry, const char
 /* ret_rows[i] for names[i]; returns hits. Prefetches. */
 size_t registry_lookup_batch(struct registry *registry, const char *name_space, const char *const *names,
                              size_t count, uint64_t now_ns, const struct registry_row **ret_rows);
-/* Rows that have all of `capabilities` and health UP (or DEGRADED): from the index of the rarest of them, never
- * a scan. No row twice; none that was there throughout is missed while fewer than rows_max are found. */
+
+/* For those who look up much: the namespace by its number, names with their lengths (no NUL inside). Here a row
+ * may still be found for the moment between its actor's end and its removal; a message to it is then refused. */
+typedef uint32_t registry_space;
+MUST_CHECK enum troupe_error registry_space_open(struct registry *registry, const char *name_space,
+                                                 registry_space *ret_space); /* LIMIT, INVALID, NOMEM */
+struct registry_name {
+    const char *bytes;
+    size_t length;
+};
+const struct registry_row *registry_get(struct registry *registry, registry_space space, const char *name,
+                                        size_t length, uint64_t now_ns);
+size_t registry_get_batch(struct registry *registry, registry_space space, const struct registry_name *names,
+                          size_t count, uint64_t now_ns, const struct registry_row **ret_rows);
+
+/* Rows that have all of `capabilities` and health UP (or DEGRADED): from the index, never a scan of rows. No
+ * row twice; none that was there throughout is missed while fewer than rows_max are found. */
 size_t registry_find(struct registry *registry, const char *name_space,
                      const struct capability_set *capabilities, const struct registry_row **ret_rows,
                      size_t rows_max);
+/* The same, those with the least load first; loads that change meanwhile count as before or after. At most
+ * REGISTRY_LEAST_MAX. */
+#define REGISTRY_LEAST_MAX 64U
+size_t registry_find_least_loaded(struct registry *registry, const char *name_space,
+                                  const struct capability_set *capabilities,
+                                  const struct registry_row **ret_rows, size_t rows_max);
 size_t registry_count(const struct registry *registry);
 
 /* Watches: every change of a namespace, in version order per key, as REGISTRY_CHANGE {kind, name, version,
@@ -112,7 +163,8 @@ void registry_unwatch(struct registry *registry, uint64_t watch);
 
 struct registry_statistics {
     uint64_t rows, lookups_hit, lookups_missed, registered, removed, grown;
-    uint64_t bytes; /* of tables, indexes and rows */
+    uint64_t waiting; /* rows that were removed and that readers may still hold */
+    uint64_t bytes;   /* of tables, indexes and rows */
 };
 void registry_statistics(const struct registry *registry, struct registry_statistics *ret);
 

@@ -1,261 +1,91 @@
-/* Indexes: per partition and namespace, dense arrays of rows: all of them, the usable (UP or DEGRADED), and the
- * usable with each capability.
+/* Indexes: for each chunk of rows, bits: which rows are usable (UP or DEGRADED), which of the usable have each
+ * level of load, and which have each capability. To find is to take the AND of words.
  *
- * Invariants: a row knows its position in each array it is in; a row's next version takes its position. A
- *             removal moves rows down only (the last one into the hole, stepping over the cursors of watches
- *             that still read, so that no row passes a cursor).
- * Readers: go from the end down. A row that moves down is met later, at its new place, so none that stays is
- *          missed. It may be met twice: moved, or removed and put again after the array became shorter. Both
- *          take a removal that was under way or began after the reader, which `removals` tells: even before
- *          and the same after, or the reader reads again. Slots are loaded with acquire, which pairs with the
- *          release of each store: the row, and the removals begun before it, are seen.
- * Threads: changes: the partition's lock. registry_find: any reader.
- * Memory: indexes live as long as the registry; an outgrown array is retired. */
+ * Invariants: the bit of a row is set in each posting that it belongs to and in no other; a row's bits stay
+ *             where they are as long as it is held, so who reads all words misses none that stays.
+ * Twice:    a name can be met twice when it was removed and put again elsewhere behind the reader's back. The
+ *           shelf's count of removals tells: even before and the same after, or the reader reads again.
+ * Threads:  changes: the partition's lock. registry_find: any reader.
+ * Memory:   a block of bits a chunk and posting, made when first needed, kept as long as the chunk. */
 #include "registry/registry_private.h"
 
 #define FIND_TRIES 4U
 
-struct index *index_of(const struct partition *partition, uint32_t namespace_id) {
-    /* Acquire pairs with the release of its installation: its zeroes are seen. */
-    return atomic_load_explicit(&partition->indexes[namespace_id], memory_order_acquire);
+static bool values_usable(const struct values *values) {
+    return values != NULL && (values->health == HEALTH_UP || values->health == HEALTH_DEGRADED);
 }
 
-void index_install(struct partition *partition, uint32_t namespace_id, struct index *index) {
-    atomic_store_explicit(&partition->indexes[namespace_id], index, memory_order_release); /* index_of */
-    counted(&partition->bytes, sizeof *index);
+static struct posting_block *block_at(const struct chunk *chunk, unsigned posting) {
+    /* Acquire pairs with block_install: its zeroes are seen. */
+    return atomic_load_explicit(&chunk->postings[posting], memory_order_acquire);
 }
 
-enum troupe_error index_ensure(struct registry *registry, struct partition *partition,
-                               uint32_t namespace_id) {
-    if (index_of(partition, namespace_id) != NULL) {
-        return TROUPE_OK;
+bool block_install(struct chunk *chunk, unsigned posting, struct posting_block *block) {
+    if (block_at(chunk, posting) != NULL) {
+        return false;
     }
-    struct index *index = memory_alloc(registry->account, sizeof *index);
-    if (index == NULL) {
-        return TROUPE_NOMEM;
-    }
-    spin_lock(&partition->lock);
-    if (index_of(partition, namespace_id) == NULL) { /* another thread may have been first */
-        index_install(partition, namespace_id, index);
-        index = NULL;
-    }
-    spin_unlock(&partition->lock);
-    memory_free(registry->account, index);
-    return TROUPE_OK;
-}
-
-static struct posting_array *posting_at(const struct index *index, unsigned posting) {
-    /* Acquire pairs with posting_install: the rows copied are seen. */
-    return atomic_load_explicit(&index->postings[posting], memory_order_acquire);
-}
-
-static uint32_t posting_count(const struct posting_array *array) {
-    /* Acquire pairs with posting_add: the slots below are filled. */
-    return array == NULL ? 0 : atomic_load_explicit(&array->count, memory_order_acquire);
-}
-
-static bool row_usable(const struct registry_row *row) {
-    return row->health == HEALTH_UP || row->health == HEALTH_DEGRADED;
-}
-
-static bool row_in(const struct registry_row *row, unsigned posting) {
-    return posting == POSTING_ALL || (row_usable(row) && (posting == POSTING_USABLE ||
-                                                          capability_set_has(registry_row_capabilities(row),
-                                                                             posting - POSTING_CAPABILITY)));
-}
-
-/* The postings that a row may be in, in the order of its positions: for (at = 0; row_posting(row, &at, ..);) */
-struct posting_walk {
-    unsigned place;   /* in row_links.positions */
-    unsigned posting; /* there */
-    unsigned word;
-    uint64_t bits; /* left of that word */
-    const struct capability_set *set;
-};
-
-static struct posting_walk walk_begin(const struct registry_row *row) {
-    const struct capability_set *set = registry_row_capabilities(row);
-    return (struct posting_walk){.place = UINT32_MAX, .set = set, .bits = set->bits[0]};
-}
-
-static bool walk_next(struct posting_walk *walk) {
-    walk->place++;
-    if (walk->place < POSTING_CAPABILITY) {
-        walk->posting = walk->place;
-        return true;
-    }
-    while (walk->bits == 0) {
-        if (++walk->word == ARRAY_COUNT(walk->set->bits)) {
-            return false;
-        }
-        walk->bits = walk->set->bits[walk->word];
-    }
-    walk->posting = POSTING_CAPABILITY + walk->word * 64 + (unsigned)__builtin_ctzll(walk->bits);
-    walk->bits &= walk->bits - 1;
+    atomic_store_explicit(&chunk->postings[posting], block, memory_order_release); /* block_at */
     return true;
 }
 
-static uint32_t *row_position(const struct registry_row *row, unsigned posting) {
-    unsigned place = posting;
-    if (posting >= POSTING_CAPABILITY) {
-        const struct capability_set *set = registry_row_capabilities(row);
-        unsigned bit = posting - POSTING_CAPABILITY;
-        place = POSTING_CAPABILITY;
-        for (unsigned word = 0; word < bit / 64; word++) {
-            place += (unsigned)__builtin_popcountll(set->bits[word]);
-        }
-        place += (unsigned)__builtin_popcountll(set->bits[bit / 64] & ((UINT64_C(1) << bit % 64) - 1));
+/* Capabilities of the usable, a word at a time. */
+static uint64_t capability_word(const struct values *values, unsigned word) {
+    return values_usable(values) ? values->capabilities->bits[word] : 0;
+}
+
+unsigned index_missing(const struct chunk *chunk, const struct values *old, const struct values *values) {
+    if (!values_usable(values)) {
+        return POSTING_NONE;
     }
-    return &row_links(row)->positions[place];
-}
-
-/* ---- arrays ---- */
-
-struct posting_array *posting_new(struct account *account, uint32_t capacity) {
-    size_t bytes = sizeof(struct posting_array) + capacity * sizeof(struct registry_row *);
-    struct posting_array *array = memory_alloc(account, bytes);
-    if (array != NULL) {
-        array->capacity = capacity;
-        array->bytes = bytes;
+    if (block_at(chunk, POSTING_USABLE) == NULL) {
+        return POSTING_USABLE;
     }
-    return array;
-}
-
-uint32_t posting_capacity(const struct index *index, unsigned posting) {
-    const struct posting_array *array = posting_at(index, posting);
-    return array == NULL ? 0 : array->capacity;
-}
-
-struct posting_array *posting_install(struct index *index, unsigned posting, struct posting_array *array) {
-    struct posting_array *old = posting_at(index, posting);
-    uint32_t count = posting_count(old);
-    CHECK(array->capacity > count);
-    for (uint32_t at = 0; at < count; at++) {
-        /* Relaxed both: written under our lock; the array is published below. */
-        atomic_store_explicit(&array->rows[at], atomic_load_explicit(&old->rows[at], memory_order_relaxed),
-                              memory_order_relaxed);
+    if (block_at(chunk, POSTING_LOAD + values->load) == NULL) {
+        return POSTING_LOAD + values->load;
     }
-    atomic_store_explicit(&array->count, count, memory_order_relaxed);             /* published below */
-    atomic_store_explicit(&index->postings[posting], array, memory_order_release); /* posting_at */
-    return old;
-}
-
-static void posting_put(struct posting_array *array, uint32_t position, struct registry_row *row) {
-    atomic_store_explicit(&array->rows[position], row, memory_order_release); /* see Readers above */
-}
-
-static void posting_add(struct posting_array *array, unsigned posting, struct registry_row *row) {
-    uint32_t count = posting_count(array);
-    CHECK(array != NULL && count < array->capacity);
-    *row_position(row, posting) = count;
-    posting_put(array, count, row);
-    atomic_store_explicit(&array->count, count + 1, memory_order_release); /* posting_count */
-}
-
-static void posting_move(struct posting_array *array, unsigned posting, uint32_t from, uint32_t to) {
-    if (from == to) {
-        return;
-    }
-    CHECK(to < from);
-    struct registry_row *row = atomic_load_explicit(&array->rows[from], memory_order_relaxed); /* our lock */
-    *row_position(row, posting) = to;
-    posting_put(array, to, row);
-}
-
-/* Fills the hole from just below each cursor above it, lowest cursor first, each of which steps down. */
-static uint32_t hole_past_cursors(struct index *index, struct posting_array *array, uint32_t hole) {
-    for (;;) {
-        uint32_t lowest = UINT32_MAX;
-        for (struct subscription *at = index->subscriptions; at != NULL; at = at->next) {
-            if (!at->done && at->cursor > hole && at->cursor < lowest) {
-                lowest = at->cursor;
+    for (unsigned word = 0; word < ARRAY_COUNT(values->capabilities->bits); word++) {
+        uint64_t bits = capability_word(values, word) & ~capability_word(old, word);
+        for (; bits != 0; bits &= bits - 1) {
+            unsigned posting = POSTING_CAPABILITY + word * 64 + (unsigned)__builtin_ctzll(bits);
+            if (block_at(chunk, posting) == NULL) {
+                return posting;
             }
-        }
-        if (lowest == UINT32_MAX) {
-            return hole;
-        }
-        posting_move(array, POSTING_ALL, lowest - 1, hole);
-        hole = lowest - 1;
-        for (struct subscription *at = index->subscriptions; at != NULL; at = at->next) {
-            if (!at->done && at->cursor == lowest) {
-                at->cursor = hole;
-            }
-        }
-    }
-}
-
-static void posting_remove(struct index *index, unsigned posting, const struct registry_row *row) {
-    struct posting_array *array = posting_at(index, posting);
-    uint32_t hole = *row_position(row, posting), last = posting_count(array) - 1;
-    CHECK(atomic_load_explicit(&array->rows[hole], memory_order_relaxed) == row); /* our lock */
-    /* Odd while it goes on. Relaxed: published by the store of any row put into a place from here on. */
-    atomic_fetch_add_explicit(&array->removals, 1, memory_order_relaxed);
-    if (posting == POSTING_ALL) {
-        hole = hole_past_cursors(index, array, hole);
-    }
-    posting_move(array, posting, last, hole);
-    posting_put(array, last, NULL);
-    /* Relaxed: a reader with the old count finds NULL, or the row, at the end. */
-    atomic_store_explicit(&array->count, last, memory_order_relaxed);
-    /* Release pairs with the first load in partition_find: who sees it even sees what was stored above. */
-    atomic_fetch_add_explicit(&array->removals, 1, memory_order_release);
-}
-
-static void posting_deferred(void *context, struct grace_node *node) {
-    memory_free(context, (char *)node - offsetof(struct posting_array, node));
-}
-
-void posting_retire(struct registry *registry, struct posting_array *array) {
-    if (array != NULL) {
-        array->node = (struct grace_node){.fn = posting_deferred, .context = registry->account};
-        registry_retire(registry, &array->node);
-    }
-}
-
-const struct registry_row *index_row(const struct index *index, uint32_t position) {
-    const struct posting_array *array = posting_at(index, POSTING_ALL);
-    return position < posting_count(array)
-               ? atomic_load_explicit(&array->rows[position], memory_order_relaxed) /* our lock */
-               : NULL;
-}
-
-/* ---- changes ---- */
-
-unsigned index_missing(const struct index *index, const struct registry_row *old,
-                       const struct registry_row *row) {
-    struct posting_walk walk = walk_begin(row);
-    while (walk_next(&walk)) {
-        if (row_in(row, walk.posting) && (old == NULL || !row_in(old, walk.posting)) &&
-            posting_count(posting_at(index, walk.posting)) == posting_capacity(index, walk.posting)) {
-            return walk.posting;
         }
     }
     return POSTING_NONE;
 }
 
-void index_change(struct index *index, struct registry_row *old, struct registry_row *row) {
-    if (row != NULL) {
-        struct posting_walk walk = walk_begin(row);
-        while (walk_next(&walk)) {
-            unsigned posting = walk.posting;
-            if (!row_in(row, posting)) {
-                continue;
-            }
-            if (old != NULL && row_in(old, posting)) {
-                uint32_t position = *row_position(old, posting);
-                *row_position(row, posting) = position;
-                posting_put(posting_at(index, posting), position, row);
-            } else {
-                posting_add(posting_at(index, posting), posting, row);
-            }
-        }
+/* Relaxed loads: written under our lock. */
+static void bit_change(struct chunk *chunk, unsigned posting, uint32_t unit, bool set) {
+    struct posting_block *block = block_at(chunk, posting);
+    uint64_t bit = UINT64_C(1) << unit % 64, lot = UINT64_C(1) << unit / 64;
+    uint64_t word = atomic_load_explicit(&block->words[unit / 64], memory_order_relaxed);
+    uint64_t summary = atomic_load_explicit(&block->summary, memory_order_relaxed);
+    word = set ? word | bit : word & ~bit;
+    /* Release pairs with the acquire of registry_find: the row is seen, and the removals begun before. */
+    atomic_store_explicit(&block->words[unit / 64], word, memory_order_release);
+    if (word == 0 || set) {
+        summary = set ? summary | lot : summary & ~lot;
+        atomic_store_explicit(&block->summary, summary, memory_order_release); /* as above */
     }
-    if (old != NULL) {
-        struct posting_walk walk = walk_begin(old);
-        while (walk_next(&walk)) {
-            if (row_in(old, walk.posting) && (row == NULL || !row_in(row, walk.posting))) {
-                posting_remove(index, walk.posting, old);
-            }
+}
+
+void index_change(struct chunk *chunk, uint32_t unit, const struct values *old, const struct values *values) {
+    bool was = values_usable(old), is = values_usable(values);
+    if (was != is) {
+        bit_change(chunk, POSTING_USABLE, unit, is);
+    }
+    if (is && (!was || old->load != values->load)) {
+        bit_change(chunk, POSTING_LOAD + values->load, unit, true);
+    }
+    if (was && (!is || old->load != values->load)) {
+        bit_change(chunk, POSTING_LOAD + old->load, unit, false);
+    }
+    for (unsigned word = 0; word < CAPABILITIES_MAX / 64; word++) {
+        uint64_t before = capability_word(old, word), after = capability_word(values, word);
+        for (uint64_t bits = before ^ after; bits != 0; bits &= bits - 1) {
+            unsigned bit = (unsigned)__builtin_ctzll(bits);
+            bit_change(chunk, POSTING_CAPABILITY + word * 64 + bit, unit, (after >> bit & 1) != 0);
         }
     }
 }
@@ -264,42 +94,30 @@ void index_change(struct index *index, struct registry_row *old, struct registry
 
 struct search {
     struct registry *registry;
-    const struct capability_set *capabilities;
+    unsigned postings[CAPABILITIES_MAX + 2]; /* each must have the row */
+    unsigned posting_count;
     const struct registry_row **rows;
     size_t rows_max;
     uint64_t now_ns; /* 0: not read yet; read only when a row has a lease */
 };
 
 static bool row_wanted(struct search *search, const struct registry_row *row) {
-    if (!row_usable(row) || !capability_set_contains(registry_row_capabilities(row), search->capabilities)) {
-        return false;
-    }
-    if ((row->parts & ROW_LEASE) != 0 && search->now_ns == 0) {
-        search->now_ns = env_now(search->registry->env);
-    }
-    return row_valid(search->registry->runtime, row, search->now_ns);
-}
-
-/* The shortest of the arrays that hold every row wanted. */
-static const struct posting_array *posting_rarest(const struct index *index,
-                                                  const struct capability_set *capabilities) {
-    const struct posting_array *rarest = posting_at(index, POSTING_USABLE);
-    for (unsigned word = 0; word < ARRAY_COUNT(capabilities->bits); word++) {
-        for (uint64_t bits = capabilities->bits[word]; bits != 0; bits &= bits - 1) {
-            const struct posting_array *array =
-                posting_at(index, POSTING_CAPABILITY + word * 64 + (unsigned)__builtin_ctzll(bits));
-            if (posting_count(array) <= posting_count(rarest)) {
-                rarest = array;
-            }
+    uint64_t state = row_state(row);
+    if (state_lease(state) != 0) {
+        if (search->now_ns == 0) {
+            search->now_ns = env_now(search->registry->env);
+        }
+        if (state_expired(state, search->now_ns)) {
+            return false;
         }
     }
-    return rarest;
+    return actor_alive(search->registry->runtime, row->actor);
 }
 
 static int row_order(const struct registry_row *a, const struct registry_row *b) {
-    size_t shorter = a->name_length < b->name_length ? a->name_length : b->name_length;
-    int order = memcmp(a->bytes, b->bytes, shorter);
-    return order != 0 ? order : (int)a->name_length - (int)b->name_length;
+    uint8_t a_length = registry_row_name_length(a), b_length = registry_row_name_length(b);
+    int order = memcmp(a->name, b->name, a_length < b_length ? a_length : b_length);
+    return order != 0 ? order : (int)a_length - (int)b_length;
 }
 
 static void sift_down(const struct registry_row **rows, size_t at, size_t count) {
@@ -336,42 +154,117 @@ static size_t rows_unique(const struct registry_row **rows, size_t count) {
     return unique;
 }
 
-static size_t partition_find(struct search *search, const struct partition *partition, uint32_t namespace_id,
-                             size_t found) {
-    const struct index *index = index_of(partition, namespace_id);
-    const struct posting_array *array = index == NULL ? NULL : posting_rarest(index, search->capabilities);
-    if (array == NULL) {
-        return found;
+/* The rows of one word of units that all postings have. */
+static size_t word_find(struct search *search, const struct chunk *chunk, unsigned word, size_t found) {
+    uint64_t bits = UINT64_MAX;
+    for (unsigned at = 0; at < search->posting_count && bits != 0; at++) {
+        /* Acquire pairs with bit_change. */
+        bits &=
+            atomic_load_explicit(&block_at(chunk, search->postings[at])->words[word], memory_order_acquire);
     }
-    for (unsigned try = 1;; try++) {
-        /* Acquire: read before the rows below are; pairs with the end of posting_remove. */
-        uint32_t removals = atomic_load_explicit(&array->removals, memory_order_acquire);
-        size_t end = found;
-        for (uint32_t at = posting_count(array); at-- > 0 && end < search->rows_max;) {
-            const struct registry_row *row = atomic_load_explicit(&array->rows[at], memory_order_acquire);
-            if (row != NULL && row_wanted(search, row)) {
-                search->rows[end++] = row;
-            }
+    for (uint64_t left = bits; left != 0; left &= left - 1) {
+        __builtin_prefetch(chunk_row(chunk, word * 64 + (unsigned)__builtin_ctzll(left)));
+    }
+    for (; bits != 0 && found < search->rows_max; bits &= bits - 1) {
+        const struct registry_row *row = chunk_row(chunk, word * 64 + (unsigned)__builtin_ctzll(bits));
+        if (row_wanted(search, row)) {
+            search->rows[found++] = row;
         }
-        /* Relaxed: the acquire of each row keeps it behind them. */
-        if (removals % 2 == 0 && atomic_load_explicit(&array->removals, memory_order_relaxed) == removals) {
+    }
+    return found;
+}
+
+static size_t chunk_find(struct search *search, const struct chunk *chunk, size_t found) {
+    uint64_t lots = UINT64_MAX;
+    for (unsigned at = 0; at < search->posting_count; at++) {
+        const struct posting_block *block = block_at(chunk, search->postings[at]);
+        if (block == NULL) {
+            return found;
+        }
+        lots &= atomic_load_explicit(&block->summary, memory_order_acquire); /* bit_change */
+    }
+    for (; lots != 0 && found < search->rows_max; lots &= lots - 1) {
+        found = word_find(search, chunk, (unsigned)__builtin_ctzll(lots), found);
+    }
+    return found;
+}
+
+static size_t shelf_find(struct search *search, const struct shelf *shelf, size_t found) {
+    for (unsigned try = 1; shelf != NULL; try++) {
+        /* Acquire: read before the bits below are; pairs with the end of shelf_removes. */
+        uint32_t removals = atomic_load_explicit(&shelf->removals, memory_order_acquire);
+        size_t end = found;
+        for (const struct chunk *chunk = atomic_load_explicit(&shelf->chunks, memory_order_acquire);
+             chunk != NULL && end < search->rows_max;
+             chunk = atomic_load_explicit(&chunk->next, memory_order_acquire)) { /* shelf_append */
+            end = chunk_find(search, chunk, end);
+        }
+        /* Relaxed: the acquire of each word keeps it behind them. */
+        if (removals % 2 == 0 && atomic_load_explicit(&shelf->removals, memory_order_relaxed) == removals) {
             return end;
         }
         if (try == FIND_TRIES) {
             return found + rows_unique(search->rows + found, end - found);
         }
     }
+    return found;
+}
+
+static size_t search_run(struct search *search, uint32_t namespace_id, size_t found) {
+    for (uint32_t at = 0; at <= search->registry->partition_mask && found < search->rows_max; at++) {
+        found = shelf_find(search, shelf_of(&search->registry->partitions[at], namespace_id), found);
+    }
+    return found;
+}
+
+static struct search search_begin(struct registry *registry, const struct capability_set *capabilities,
+                                  const struct registry_row **ret_rows, size_t rows_max) {
+    struct search search = {.registry = registry, .rows = ret_rows, .rows_max = rows_max};
+    for (unsigned word = 0; word < ARRAY_COUNT(capabilities->bits); word++) {
+        for (uint64_t bits = capabilities->bits[word]; bits != 0; bits &= bits - 1) {
+            search.postings[search.posting_count++] =
+                POSTING_CAPABILITY + word * 64 + (unsigned)__builtin_ctzll(bits);
+        }
+    }
+    if (search.posting_count == 0) {
+        search.postings[search.posting_count++] = POSTING_USABLE;
+    }
+    return search;
 }
 
 size_t registry_find(struct registry *registry, const char *name_space,
                      const struct capability_set *capabilities, const struct registry_row **ret_rows,
                      size_t rows_max) {
     const struct namespace *in = namespace_find(registry, name_space);
-    struct search search = {
-        .registry = registry, .capabilities = capabilities, .rows = ret_rows, .rows_max = rows_max};
-    size_t found = 0;
-    for (uint32_t at = 0; in != NULL && at <= registry->partition_mask && found < rows_max; at++) {
-        found = partition_find(&search, &registry->partitions[at], in->id, found);
+    struct search search = search_begin(registry, capabilities, ret_rows, rows_max);
+    return in == NULL ? 0 : search_run(&search, in->id, 0);
+}
+
+/* Drops what is among the first `known` already: its load changed between two levels. */
+static size_t rows_new(const struct registry_row **rows, size_t known, size_t count) {
+    size_t kept = known;
+    for (size_t at = known; at < count; at++) {
+        bool seen = false;
+        for (size_t other = 0; other < known && !seen; other++) {
+            seen = row_order(rows[other], rows[at]) == 0;
+        }
+        if (!seen) {
+            rows[kept++] = rows[at];
+        }
+    }
+    return kept;
+}
+
+size_t registry_find_least_loaded(struct registry *registry, const char *name_space,
+                                  const struct capability_set *capabilities,
+                                  const struct registry_row **ret_rows, size_t rows_max) {
+    const struct namespace *in = namespace_find(registry, name_space);
+    size_t most = rows_max < REGISTRY_LEAST_MAX ? rows_max : REGISTRY_LEAST_MAX, found = 0;
+    struct search search = search_begin(registry, capabilities, ret_rows, most);
+    search.postings[search.posting_count++] = POSTING_LOAD;
+    for (unsigned load = 0; in != NULL && load < REGISTRY_LOADS && found < most; load++) {
+        search.postings[search.posting_count - 1] = POSTING_LOAD + load;
+        found = rows_new(ret_rows, found, search_run(&search, in->id, found));
     }
     return found;
 }

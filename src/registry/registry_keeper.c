@@ -2,8 +2,7 @@
  * nobody else would: removes rows of the dead and of expired leases, ends watches of dead watchers, feeds the
  * first reading of slow ones.
  *
- * Invariants: an actor with rows or watches is monitored, once per life (`owners`: the generation monitored, by
- *             actor slot, so that registering again and again costs one monitor). One wake-up is under way at a
+ * Invariants: an actor with rows or watches is monitored, once per life (`owner`: the generation monitored, so that registering again and again costs one monitor). One wake-up is under way at a
  *             time; its message is the keeper's own, so waking never fails.
  * Threads: the actor's turns; wake and monitor: any. A turn removes at most STEP_ROWS rows.
  * Memory: freed by its destructor when the registry was freed first, else by the registry. */
@@ -156,49 +155,24 @@ void keeper_detach(struct registry *registry) {
     actor_stop(keeper->runtime, keeper->self, TROUPE_OK);
 }
 
-/* Where the generation of the actor that is monitored in this slot is kept. */
-static enum troupe_error owner_place(struct registry *registry, uint32_t actor_slot,
-                                     _Atomic uint32_t **ret_place) {
-    if (actor_slot >= OWNER_SEGMENT * OWNER_SEGMENTS) {
-        return TROUPE_LIMIT;
-    }
-    _Atomic(_Atomic uint32_t *) *segment = &registry->owners[actor_slot / OWNER_SEGMENT];
-    _Atomic uint32_t *places = atomic_load_explicit(segment, memory_order_acquire); /* the exchange below */
-    if (places == NULL) {
-        _Atomic uint32_t *made = memory_alloc(registry->account, OWNER_SEGMENT * sizeof *made);
-        if (made == NULL) {
-            return TROUPE_NOMEM;
-        }
-        /* Release: its zeroes are seen. Acquire: another thread's may be there first. */
-        if (atomic_compare_exchange_strong_explicit(segment, &places, made, memory_order_acq_rel,
-                                                    memory_order_acquire)) {
-            places = made;
-        } else {
-            memory_free(registry->account, made);
-        }
-    }
-    *ret_place = &places[actor_slot % OWNER_SEGMENT];
-    return TROUPE_OK;
-}
-
 enum troupe_error keeper_monitor(struct registry *registry, actor_ref actor) {
     uint32_t generation = (uint32_t)(actor >> 32);
-    _Atomic uint32_t *place;
+    struct owner *owner;
     if (atomic_load_explicit(&registry->ended, memory_order_acquire)) { /* keeper_destroy */
         return TROUPE_DEAD;
     }
-    enum troupe_error error = owner_place(registry, (uint32_t)actor, &place);
+    enum troupe_error error = owner_ensure(registry, actor, &owner);
     if (error != TROUPE_OK) {
         return error;
     }
     /* Acquire pairs with the store below: the monitor is set. Two threads may both set one: the second DOWN
      * finds nothing. */
-    if (atomic_load_explicit(place, memory_order_acquire) == generation) {
+    if (atomic_load_explicit(&owner->generation, memory_order_acquire) == generation) {
         return TROUPE_OK;
     }
     error = actor_watch(registry->runtime, registry->keeper->self, actor, 0);
     if (error == TROUPE_OK) {
-        atomic_store_explicit(place, generation, memory_order_release);
+        atomic_store_explicit(&owner->generation, generation, memory_order_release);
     }
     return error;
 }

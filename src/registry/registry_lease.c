@@ -1,84 +1,82 @@
 /* Leases: which row expires next. A pairing heap (Fredman, Sedgewick, Sleator, Tarjan 1986), linked through the
- * rows, so that a lease costs no allocation.
+ * rows' details, so that a lease costs no allocation of its own.
  *
- * Invariants: no row expires before its parent; `link` is the pointer that points to the row, NULL: in none.
- * Threads: the partition's lock. Memory: inside the rows. */
+ * Invariants: none expires before its parent; `link` is the pointer that points to the details, NULL: in none.
+ * Threads: the partition's lock. Memory: inside the details. */
 #include "registry/registry_private.h"
 
-static struct registry_row *heap_meld(struct registry_row *a, struct registry_row *b) {
+static struct details *heap_meld(struct details *a, struct details *b) {
     if (a == NULL || b == NULL) {
         return a == NULL ? b : a;
     }
-    if (row_lease(b)->expires_ns < row_lease(a)->expires_ns) {
-        struct registry_row *row = a;
+    if (b->expires_ns < a->expires_ns) {
+        struct details *first = a;
         a = b;
-        b = row;
+        b = first;
     }
-    struct row_lease *parent = row_lease(a), *child = row_lease(b);
-    child->sibling = parent->child;
-    if (parent->child != NULL) {
-        row_lease(parent->child)->link = &child->sibling;
+    b->sibling = a->child;
+    if (a->child != NULL) {
+        a->child->link = &b->sibling;
     }
-    parent->child = b;
-    child->link = &parent->child;
+    a->child = b;
+    b->link = &a->child;
     return a;
 }
 
 /* Two passes over the children: in pairs from the left, then all from the right. */
-static struct registry_row *heap_pair(struct registry_row *first) {
-    struct registry_row *pairs = NULL;
+static struct details *heap_pair(struct details *first) {
+    struct details *pairs = NULL;
     while (first != NULL) {
-        struct registry_row *second = row_lease(first)->sibling, *rest = NULL;
-        row_lease(first)->sibling = NULL;
+        struct details *second = first->sibling, *rest = NULL;
+        first->sibling = NULL;
         if (second != NULL) {
-            rest = row_lease(second)->sibling;
-            row_lease(second)->sibling = NULL;
+            rest = second->sibling;
+            second->sibling = NULL;
         }
-        struct registry_row *pair = heap_meld(first, second);
-        row_lease(pair)->sibling = pairs;
+        struct details *pair = heap_meld(first, second);
+        pair->sibling = pairs;
         pairs = pair;
         first = rest;
     }
-    struct registry_row *root = NULL;
+    struct details *root = NULL;
     while (pairs != NULL) {
-        struct registry_row *next = row_lease(pairs)->sibling;
-        row_lease(pairs)->sibling = NULL;
+        struct details *next = pairs->sibling;
+        pairs->sibling = NULL;
         root = heap_meld(root, pairs);
         pairs = next;
     }
     return root;
 }
 
-static void heap_root(struct registry_row **heap, struct registry_row *root) {
+static void heap_root(struct details **heap, struct details *root) {
     *heap = root;
     if (root != NULL) {
-        row_lease(root)->link = heap;
+        root->link = heap;
     }
 }
 
-void lease_insert(struct registry_row **heap, struct registry_row *row) {
-    if ((row->parts & ROW_LEASE) != 0) {
-        heap_root(heap, heap_meld(*heap, row));
+void lease_insert(struct details **heap, struct details *details) {
+    if (details != NULL && details->expires_ns != 0) {
+        heap_root(heap, heap_meld(*heap, details));
     }
 }
 
-void lease_remove(struct registry_row **heap, struct registry_row *row) {
-    if ((row->parts & ROW_LEASE) == 0) {
+void lease_remove(struct details **heap, struct details *details) {
+    if (details == NULL || details->expires_ns == 0) {
         return;
     }
-    struct row_lease *lease = row_lease(row);
-    CHECK(lease->link != NULL);
-    struct registry_row *below = heap_pair(lease->child);
-    if (*heap == row) {
+    CHECK(details->link != NULL);
+    struct details *below = heap_pair(details->child);
+    if (*heap == details) {
         heap_root(heap, below);
     } else {
-        *lease->link = lease->sibling;
-        if (lease->sibling != NULL) {
-            row_lease(lease->sibling)->link = lease->link;
+        *details->link = details->sibling;
+        if (details->sibling != NULL) {
+            details->sibling->link = details->link;
         }
         heap_root(heap, heap_meld(*heap, below));
     }
-    lease->child = NULL;
-    lease->sibling = NULL;
-    lease->link = NULL;
+    details->child = NULL;
+    details->sibling = NULL;
+    details->link = NULL;
 }

@@ -62,6 +62,19 @@ enum troupe_error namespace_intern(struct registry *registry, const char *name,
     return error;
 }
 
+enum troupe_error registry_space_open(struct registry *registry, const char *name_space,
+                                      registry_space *ret_space) {
+    const struct namespace *in = NULL;
+    if (name_space[0] == 0 || strlen(name_space) > REGISTRY_NAME_MAX) {
+        return TROUPE_INVALID;
+    }
+    enum troupe_error error = namespace_intern(registry, name_space, &in);
+    if (error == TROUPE_OK) {
+        *ret_space = in->id;
+    }
+    return error;
+}
+
 void namespaces_free(struct registry *registry) {
     for (uint32_t at = 0; at < NAMESPACE_SLOTS; at++) {
         memory_free(registry->account,

@@ -1,11 +1,13 @@
 /* The registry's parts, shared by this floor's files only.
  *
- * Structure: registry -> partitions -> table (slots {tag:16, row:48}) and, per namespace, an index (dense
- *            arrays of rows: all, usable, one per capability). A row is one block: what readers see, then
- *            optional parts, then the links that only writers read.
+ * Structure: registry -> partitions -> table (buckets of ten {tag:16, ref:32}) and, per namespace, a shelf of
+ *            chunks. A chunk holds rows, what only writers read of them, and its part of the indexes: bits, one
+ *            a row, for the usable rows, each level of load and each capability. A ref is {chunk:21, unit:11}.
  * Threads: each field says who may touch it. "partition" means: holders of the partition's lock. Lock order:
- *          partition, then watch; nothing is allocated, sent, retired or called back under either.
- * Memory: the account. What readers may still hold is retired (registry_retire), never freed. */
+ *          partition, then owner or watch or the small locks of the registry; nothing is allocated, sent,
+ *          retired or called back under any.
+ * Memory: the account. What readers may still hold is retired (registry_retire) or, a row, put into its
+ *         partition's limbo, never freed. */
 #ifndef REGISTRY_REGISTRY_PRIVATE_H
 #define REGISTRY_REGISTRY_PRIVATE_H
 
@@ -17,163 +19,308 @@
 #define NAMESPACES_MAX 256U
 #define NAMESPACE_SLOTS 512U /* of the open-addressed table: never more than half full */
 #define WATCHERS_MAX 64U
-#define SLOTS_PER_BUCKET 8U /* a cache line */
 #define COUNTERS 64U
+#define SETS_MAX 1024U /* capability sets that are kept once; number 0 is the empty one */
+#define SET_SLOTS 2048U
+#define SET_OWN UINT32_MAX
 #define OWNER_SEGMENT 2048U /* actor slots */
 #define OWNER_SEGMENTS 2048U
 
-/* ---- rows (registry_row.c) ---- */
-enum row_part { ROW_LEASE = 1, ROW_CAPABILITIES = 2, ROW_RESOURCES = 4 };
-
-struct row_lease { /* owner: partition, but for expires_ns, which is immutable */
-    uint64_t expires_ns;
-    struct registry_row *child, *sibling, **link; /* of the pairing heap; link NULL: in none */
-};
-struct row_links { /* owner: partition while the row is in the table, then who removed it */
-    struct grace_node node;
-    struct registry_row *row;
-    struct registry_row *owner_next, **owner_link; /* rows of actors with the same hash */
-    uint32_t capability_count;
-    uint32_t positions[]; /* in the index's arrays: all, usable, then each capability in bit order */
-};
-
+struct partition;
+/* ---- keys (registry_key.h) ---- */
 struct key {
     uint64_t hash;
+    uint64_t words[2]; /* of a short name, zeroes behind it */
     const char *name;
-    uint32_t namespace_id;
     uint32_t length;
+    uint32_t check; /* the upper 16 bits of its row's state */
 };
-
 struct namespace { /* immutable */
     uint32_t id;
     uint32_t length;
     char name[];
 };
 
-static inline size_t row_aligned(size_t bytes) {
-    return (bytes + 7) & ~(size_t)7;
+/* ---- rows (registry_row.c) ----
+ * A state is {namespace:8, name_length:8, rest:48}; the rest is a pointer to `details`, or, with bit 0 set,
+ * {version:32, set:10, load:3, health:2, 1}: what most rows have to say. */
+#define ROW_UNIT 32U
+#define ROW_SHORT 16U    /* names up to here are compared as two words */
+#define ROW_UNITS_MAX 9U /* of REGISTRY_NAME_MAX bytes and a NUL */
+#define STATE_PLAIN UINT64_C(1)
+#define STATE_POINTER UINT64_C(0xffffffffffff)
+#define STATE_VERSION_MAX UINT32_MAX
+
+struct details { /* immutable once published, but for the lease's links */
+    struct grace_node node;
+    uint64_t version;
+    uint64_t expires_ns; /* 0: never */
+    const struct capability_set *capabilities;
+    struct capability_set own; /* when the set is not among those kept once */
+    uint32_t set;
+    uint16_t opaque_length, node_id;
+    uint8_t health, load;
+    bool has_resources;
+    /* owner: partition. Of the pairing heap; link NULL: in none */
+    struct details *child, *sibling, **link;
+    struct registry_row *row;
+    size_t bytes;
+    struct resources resources;
+    unsigned char opaque[];
+};
+struct values { /* what a row says, before it is written down; points into its writer's memory */
+    uint64_t expires_ns;
+    const struct capability_set *capabilities;
+    const struct resources *resources; /* NULL: none */
+    const void *opaque;
+    uint32_t set; /* SET_OWN: none that is kept once */
+    uint16_t opaque_length, node;
+    uint8_t health, load;
+};
+
+static inline const struct details *state_details(uint64_t state) {
+    return (state & STATE_PLAIN) != 0 ? NULL : (const struct details *)(uintptr_t)(state & STATE_POINTER);
 }
-/* Where the optional parts begin. */
-static inline size_t row_parts_offset(const struct registry_row *row) {
-    return row_aligned(offsetof(struct registry_row, bytes) + row->name_length + 1U + row->opaque_length);
+static inline uint64_t row_state(const struct registry_row *row) {
+    /* Acquire pairs with row_publish: the details are seen. */
+    return atomic_load_explicit(&row->state, memory_order_acquire);
 }
-static inline struct row_lease *row_lease(const struct registry_row *row) {
-    return (struct row_lease *)(void *)((char *)(uintptr_t)row + row_parts_offset(row));
+static inline void row_publish(struct registry_row *row, uint64_t state) {
+    atomic_store_explicit(&row->state, state, memory_order_release); /* row_state */
 }
-struct row_links *row_links(const struct registry_row *row);
-size_t row_bytes(const struct registry_row *row);
-/* NULL: no memory. Version 0. */
-struct registry_row *row_new(struct account *account, const struct registration *registration,
-                             uint32_t namespace_id, uint64_t now_ns);
-/* Fills `copy`, of row_bytes(row), with the values of `row` and another health; in no table or index. */
-void row_copy(struct registry_row *copy, const struct registry_row *row, enum health health);
+static inline uint32_t state_length(uint64_t state) {
+    return state >> 48 & 0xff;
+}
+static inline uint32_t state_namespace(uint64_t state) {
+    return (uint32_t)(state >> 56);
+}
+uint64_t state_version(uint64_t state);
+uint64_t state_lease(uint64_t state);
+static inline bool state_expired(uint64_t state, uint64_t now_ns) {
+    const struct details *details = state_details(state);
+    return details != NULL && details->expires_ns != 0 && details->expires_ns <= now_ns;
+}
+uint32_t row_units(uint32_t name_length);
+void state_values(const struct registry *registry, uint64_t state, struct values *ret_values);
+bool values_plain(const struct values *values, uint64_t version);
+size_t details_bytes(const struct values *values);
+/* NULL: no memory. Holds values of up to `bytes` details_bytes. */
+struct details *details_new(struct account *account, size_t bytes);
+/* `details` NULL: the values are plain. */
+uint64_t state_make(uint32_t check, const struct values *values, uint64_t version, struct details *details);
 /* Alive and not expired. */
 bool row_valid(struct runtime *runtime, const struct registry_row *row, uint64_t now_ns);
-static inline bool row_expired(const struct registry_row *row, uint64_t now_ns) {
-    return (row->parts & ROW_LEASE) != 0 && row_lease(row)->expires_ns <= now_ns;
+void details_retire(struct registry *registry, struct details *details);
+
+/* ---- capability sets that are kept once (registry_set.c) ---- */
+/* SET_OWN: there are too many. NOMEM. */
+MUST_CHECK enum troupe_error set_intern(struct registry *registry, const struct capability_set *set,
+                                        uint32_t *ret_number);
+const struct capability_set *set_of(const struct registry *registry, uint32_t number);
+void sets_free(struct registry *registry);
+
+/* ---- chunks (registry_chunk.c) ---- */
+typedef uint32_t row_ref;
+#define REF_NONE UINT32_MAX
+#define CHUNK_UNITS 2048U
+#define CHUNK_UNITS_FIRST 64U /* of a shelf, so that a small registry stays small */
+#define CHUNK_BITS 11U
+#define CHUNKS_MAX ((1U << (32U - CHUNK_BITS)) - 1U)
+#define LIMBO_ROWS_MAX 262144U /* of a partition: further rows are refused until readers have moved on */
+
+enum posting { POSTING_USABLE, POSTING_LOAD, POSTING_CAPABILITY = POSTING_LOAD + REGISTRY_LOADS };
+#define POSTINGS (POSTING_CAPABILITY + CAPABILITIES_MAX)
+#define POSTING_NONE UINT32_MAX
+
+struct posting_block {        /* lives as long as its chunk */
+    _Atomic uint64_t summary; /* partition writes, any reads: which words are not zero */
+    _Atomic uint64_t words[]; /* partition writes, any reads: one bit a unit */
+};
+struct links {              /* owner: the owner's lock while the row is in the table, else partition */
+    row_ref next, previous; /* rows of the same actor slot; next also: free or waiting units */
+};
+struct chunk {
+    uint32_t id, capacity;                              /* immutable */
+    uint32_t used;                                      /* partition: units given out so far */
+    _Atomic(struct chunk *) next;                       /* of the shelf; partition writes, any reads */
+    _Atomic(struct posting_block *) postings[POSTINGS]; /* partition writes, any reads */
+    _Alignas(64) unsigned char units[];                 /* capacity rows, then capacity links */
+};
+struct directory { /* replaced whole when it grows */
+    struct grace_node node;
+    uint32_t capacity;
+    _Atomic(struct chunk *) chunks[];
+};
+struct batch { /* of rows that wait for readers */
+    struct grace_node node;
+    struct account *account;
+    row_ref first;
+    bool orphan;         /* the registry is gone */
+    _Atomic bool passed; /* the grace period has */
+};
+
+struct subscription;
+struct shelf {                          /* of a partition and namespace */
+    struct subscription *subscriptions; /* partition */
+    _Atomic(struct chunk *) chunks;     /* partition writes, any reads: the oldest */
+    struct chunk *newest;               /* partition */
+    row_ref free[ROW_UNITS_MAX];        /* partition */
+    _Atomic uint32_t removals;          /* partition writes, any reads: odd while a row goes */
+};
+
+static inline struct registry_row *chunk_row(const struct chunk *chunk, uint32_t unit) {
+    return (struct registry_row *)(uintptr_t)(chunk->units + (size_t)unit * ROW_UNIT);
 }
+static inline struct chunk *directory_chunk(const struct directory *directory, row_ref ref) {
+    /* Relaxed: who has the ref, by an acquire, has seen the chunk and its place in the directory. */
+    return atomic_load_explicit(&directory->chunks[ref >> CHUNK_BITS], memory_order_relaxed);
+}
+static inline struct registry_row *directory_row(const struct directory *directory, row_ref ref) {
+    return chunk_row(directory_chunk(directory, ref), ref & (CHUNK_UNITS - 1));
+}
+struct chunk *chunk_of(const struct registry *registry, row_ref ref);
+struct registry_row *row_of(const struct registry *registry, row_ref ref);
+struct links *links_of(const struct registry *registry, row_ref ref);
+size_t chunk_bytes(uint32_t capacity);
+struct chunk *chunk_new(struct account *account, uint32_t capacity);
+size_t block_bytes(uint32_t capacity);
 
-struct partition;
+struct shelf *shelf_of(const struct partition *partition, uint32_t namespace_id);
+struct shelf *shelf_new(struct account *account);
+void shelf_install(struct partition *partition, uint32_t namespace_id, struct shelf *shelf);
+/* The shelf, made if need be. NOMEM. */
+MUST_CHECK enum troupe_error shelf_ensure(struct registry *registry, struct partition *partition,
+                                          uint32_t namespace_id);
+/* REF_NONE: a chunk is needed, of *ret_capacity units. */
+row_ref unit_take(struct registry *registry, struct partition *partition, struct shelf *shelf, uint32_t units,
+                  uint32_t *ret_capacity);
+void unit_give(struct registry *registry, struct shelf *shelf, row_ref ref, uint32_t units);
+/* False: the directory is full. Takes the chunk. */
+bool chunk_install(struct registry *registry, struct partition *partition, uint32_t namespace_id,
+                   struct chunk *chunk);
+/* 0: it has room for a chunk; else how many the next one holds. */
+size_t directory_wanted(struct registry *registry);
+/* A directory with more room takes the place of the old one, which is to be retired; NULL: it was not needed. */
+struct directory *directory_new(struct account *account, uint32_t capacity);
+struct directory *directory_install(struct registry *registry, struct directory *directory);
+void directory_retire(struct registry *registry, struct directory *directory);
+/* A row that was unlinked. */
+void limbo_put(struct registry *registry, struct partition *partition, row_ref ref);
+/* Under the lock, first: takes over what no reader holds any more. */
+void limbo_settle(struct partition *partition);
+/* Under the lock, last: rows that may begin to wait, to be retired after it; NULL: none, or others still wait. */
+struct batch *limbo_leave(struct partition *partition);
+struct batch *batch_new(struct account *account);
+void shelf_free(struct registry *registry, struct shelf *shelf);
+
 /* ---- tables (registry_table.c) ---- */
-#define SLOT_EMPTY UINT64_C(0) /* no probe goes past a bucket that has one */
-#define SLOT_TOMB UINT64_C(1)
-#define SLOT_POINTER UINT64_C(0xffffffffffff)
+#define BUCKET_SLOTS 10U
+#define TAG_USED 0x8000U
 
+struct bucket {               /* a cache line */
+    _Atomic uint64_t tags[3]; /* four each; the last: two, and how many rows were put past this bucket */
+    _Atomic row_ref refs[BUCKET_SLOTS];
+};
+_Static_assert(sizeof(struct bucket) == 64, "a bucket is one cache line");
 struct table {
-    uint64_t mask;                /* buckets - 1; immutable */
+    uint64_t count;               /* of buckets; immutable */
     _Atomic(struct table *) next; /* where its rows are moving; readers go on there */
     /* owner: partition */
-    uint64_t limit; /* used and tombs together */
-    uint64_t used, tombs;
-    uint64_t migrated; /* buckets of this one that have moved to `next` */
-    uint64_t owners_mask;
-    struct registry_row **owners; /* heads of the lists of rows by actor, behind the slots */
+    uint64_t limit, used; /* rows */
+    uint64_t migrated;    /* buckets of this one that have moved to `next` */
     struct grace_node node;
     size_t bytes;
-    _Alignas(64) _Atomic uint64_t slots[];
+    _Alignas(64) struct bucket buckets[];
 };
 struct slot {
     struct table *table;
-    uint64_t index;
+    uint64_t bucket;
+    unsigned at;
 };
+#define SLOT_LANES UINT64_C(0x0001000100010001)
+#define SLOT_TOPS UINT64_C(0x8000800080008000)
+#define SLOT_TAGS_LAST UINT64_C(0x80008000)
+#define SLOT_PAST 32U /* where the count begins in the last word */
 
-static inline uint64_t hash_bucket(uint64_t hash) {
-    return hash >> 16 & UINT64_C(0xffffffff);
+static inline uint64_t hash_bucket(uint64_t hash, uint64_t count) {
+    return (hash >> 32) * count >> 32;
 }
-static inline uint64_t hash_tag(uint64_t hash) {
-    return hash & ~SLOT_POINTER;
+static inline uint64_t hash_pattern(uint64_t hash) {
+    return ((hash & 0xffff) | TAG_USED) * SLOT_LANES;
 }
-static inline struct registry_row *slot_row(uint64_t word) {
-    return (struct registry_row *)(uintptr_t)(word & SLOT_POINTER);
+/* Slots of three words of tags that hold the pattern, lowest first, as bits {lane:2, 00, 11, word:2} by their
+ * places; a bit above one that fits may be wrong, the row decides. */
+static inline uint64_t lanes_equal(uint64_t word, uint64_t pattern) {
+    uint64_t differ = word ^ pattern;
+    return (differ - SLOT_LANES) & ~differ & SLOT_TOPS;
 }
-static inline bool slot_used(uint64_t word) {
-    return word > SLOT_TOMB;
+static inline uint64_t slots_equal(const uint64_t words[3], uint64_t pattern) {
+    return lanes_equal(words[0], pattern) >> 3 | lanes_equal(words[1], pattern) >> 2 |
+           (lanes_equal(words[2], pattern) & SLOT_TAGS_LAST) >> 1;
+}
+static inline unsigned slots_first(uint64_t slots) {
+    unsigned bit = (unsigned)__builtin_ctzll(slots);
+    return (bit & 3) * 4 + (bit >> 4);
 }
 
 struct table *table_new(struct account *account, uint64_t buckets);
 uint64_t table_buckets_next(const struct partition *partition);
-
-/* For the lock's holder; NULL: absent. */
-struct registry_row *table_find(const struct partition *partition, const struct key *key,
-                                struct slot *ret_slot);
+/* For the lock's holder; REF_NONE: absent. */
+row_ref table_find(const struct registry *registry, const struct partition *partition, const struct key *key,
+                   struct slot *ret_slot);
 /* Needs a table with room: not table_full. */
-void table_insert(struct partition *partition, uint64_t hash, struct registry_row *row);
-void table_replace(struct slot slot, struct registry_row *old, struct registry_row *row);
-void table_remove(struct slot slot, struct registry_row *row);
+void table_insert(struct partition *partition, uint64_t hash, row_ref ref);
+void table_replace(struct slot slot, row_ref ref);
+void table_remove(struct slot slot, uint64_t hash);
 bool table_full(const struct partition *partition);
-/* A further table for the rows to move to; table_full must be true. */
+/* Holds far fewer rows than it has room for. */
+bool table_sparse(const struct partition *partition);
+/* A further table for the rows to move to; no move may be under way. */
 void table_extend(struct partition *partition, struct table *table);
+bool table_moving(const struct partition *partition);
 /* Moves a few rows on. Returns a table that is now empty and out of reach, to be retired, or NULL. */
 struct table *table_migrate(struct registry *registry, struct partition *partition);
-/* Some row of the actor, or NULL. */
-struct registry_row *table_owned(const struct partition *partition, actor_ref actor);
+void table_retire(struct registry *registry, struct table *table);
+/* Rows of the namespace with hashes from `from` on, in order of their hashes, `refs_max` at most. Returns how
+ * many; *ret_next: where to go on; *ret_done: there are no more. Looks at a bounded number of buckets. */
+unsigned table_walk(const struct registry *registry, const struct partition *partition, uint32_t namespace_id,
+                    uint64_t from, row_ref *ret_refs, unsigned refs_max, uint64_t *ret_next, bool *ret_done);
 
 /* ---- indexes (registry_index.c) ---- */
-enum posting { POSTING_ALL, POSTING_USABLE, POSTING_CAPABILITY };
-#define POSTINGS (POSTING_CAPABILITY + CAPABILITIES_MAX)
+/* A posting whose block the chunk lacks for what changes from `old` to `values` (NULL: none), or POSTING_NONE. */
+unsigned index_missing(const struct chunk *chunk, const struct values *old, const struct values *values);
+bool block_install(struct chunk *chunk, unsigned posting, struct posting_block *block);
+void index_change(struct chunk *chunk, uint32_t unit, const struct values *old, const struct values *values);
 
-struct posting_array {
-    struct grace_node node;
-    size_t bytes;
-    uint32_t capacity;         /* immutable */
-    _Atomic uint32_t count;    /* partition writes, any reads */
-    _Atomic uint32_t removals; /* partition writes, any reads: counts them */
-    _Atomic(struct registry_row *) rows[];
+/* ---- owners (registry_owner.c): by actor slot ---- */
+struct owner {
+    _Atomic uint32_t generation; /* that is monitored */
+    struct spin lock;            /* of the list */
+    row_ref first;
 };
-struct subscription;
-struct index {                          /* of a partition and namespace */
-    struct subscription *subscriptions; /* partition */
-    _Atomic(struct posting_array *) postings[POSTINGS];
+MUST_CHECK enum troupe_error owner_ensure(struct registry *registry, actor_ref actor,
+                                          struct owner **ret_owner); /* LIMIT, NOMEM */
+/* Under the partition's lock. */
+void owner_link(struct registry *registry, row_ref ref, actor_ref actor);
+void owner_unlink(struct registry *registry, row_ref ref, actor_ref actor);
+/* Copies the key of some row of the actor; false: he has none. */
+struct owned_key {
+    uint32_t namespace_id, length;
+    char name[REGISTRY_NAME_MAX + 1];
 };
-#define POSTING_NONE UINT32_MAX
-
-struct index *index_of(const struct partition *partition, uint32_t namespace_id);
-void index_install(struct partition *partition, uint32_t namespace_id, struct index *index);
-/* The index, made if need be. NOMEM. */
-MUST_CHECK enum troupe_error index_ensure(struct registry *registry, struct partition *partition,
-                                          uint32_t namespace_id);
-/* An array that must grow before index_change(index, old, row), or POSTING_NONE. */
-unsigned index_missing(const struct index *index, const struct registry_row *old,
-                       const struct registry_row *row);
-struct posting_array *posting_new(struct account *account, uint32_t capacity);
-uint32_t posting_capacity(const struct index *index, unsigned posting); /* 0: none yet */
-/* Returns the array it takes the place of, to be retired, or NULL. */
-struct posting_array *posting_install(struct index *index, unsigned posting, struct posting_array *array);
-/* For the lock's holder: the row at a place of POSTING_ALL, or NULL past its end. */
-const struct registry_row *index_row(const struct index *index, uint32_t position);
-/* Puts `row` where `old` is; either may be NULL. */
-void index_change(struct index *index, struct registry_row *old, struct registry_row *row);
+bool owner_any(struct registry *registry, actor_ref actor, struct owned_key *ret_key);
+void owners_free(struct registry *registry);
 
 /* ---- leases (registry_lease.c): a pairing heap by expiry; owner: partition ---- */
-void lease_insert(struct registry_row **heap, struct registry_row *row);
-void lease_remove(struct registry_row **heap, struct registry_row *row);
+void lease_insert(struct details **heap, struct details *details);
+void lease_remove(struct details **heap, struct details *details);
 
 /* ---- watches (registry_watch.c) ---- */
 struct watch;
 struct subscription { /* owner: partition */
     struct subscription *next, **link;
     struct watch *watch;
-    uint32_t cursor; /* rows below it in POSTING_ALL have been told as ADDED */
+    uint64_t cursor; /* rows with lower hashes have been told as ADDED */
     bool done;       /* all were: every change is told */
 };
 struct event { /* what it points to is the writer's own while it is told */
@@ -187,15 +334,17 @@ struct event { /* what it points to is the writer's own while it is told */
     size_t name_length;
 };
 static inline struct event event_of_row(enum registry_change_kind change, uint64_t version,
-                                        const struct registry_row *row) {
+                                        const struct values *values, actor_ref actor, const char *name,
+                                        size_t name_length) {
+    static const struct resources none;
     return (struct event){.change = change,
                           .version = version,
-                          .actor = row->actor,
-                          .capabilities = registry_row_capabilities(row),
-                          .resources = registry_row_resources(row),
-                          .health = row->health,
-                          .name = row->bytes,
-                          .name_length = row->name_length};
+                          .actor = actor,
+                          .capabilities = values->capabilities,
+                          .resources = values->resources != NULL ? values->resources : &none,
+                          .health = (enum health)values->health,
+                          .name = name,
+                          .name_length = name_length};
 }
 struct ticket {
     struct watch *watch; /* a reference */
@@ -207,7 +356,7 @@ struct tickets {
     struct ticket taken[WATCHERS_MAX];
 };
 /* Under the partition's lock: a place in the order of each watch that has been told of the row so far. */
-void tickets_take(const struct index *index, uint32_t position, struct tickets *ret_tickets);
+void tickets_take(const struct shelf *shelf, uint64_t hash, struct tickets *ret_tickets);
 /* After it: makes the messages and sends all whose turn it is. */
 void tickets_tell(const struct tickets *tickets, const struct event *event);
 void watches_feed(struct registry *registry);
@@ -232,11 +381,17 @@ unsigned registry_expire_some(struct registry *registry, uint64_t now_ns, unsign
 struct partition {
     _Alignas(64) _Atomic(struct table *) table; /* partition writes, any reads; the oldest of the chain */
     _Alignas(64) struct spin lock;
-    struct registry_row *leases; /* partition: the heap's root */
-    uint64_t version;            /* partition: of the last change */
+    struct details *leases; /* partition: the heap's root */
+    uint64_t version;       /* partition: of the last change */
+    size_t spare;           /* partition: rows admitted beforehand */
+    /* partition: units that wait for readers, that still may begin to, and that no longer must */
+    struct batch *batch;
+    bool batch_busy;
+    row_ref limbo, settled;
+    uint32_t limbo_count, batch_count;
     /* partition writes, any reads: relaxed, statistics */
-    _Atomic uint64_t rows, registered, removed, grown, bytes;
-    _Atomic(struct index *) indexes[NAMESPACES_MAX]; /* partition writes, any reads */
+    _Atomic uint64_t rows, registered, removed, grown, bytes, waiting;
+    _Atomic(struct shelf *) shelves[NAMESPACES_MAX]; /* partition writes, any reads */
 };
 struct lookups { /* one thread's, or (the last) those of all further threads */
     _Alignas(64) _Atomic uint64_t hit;
@@ -244,23 +399,32 @@ struct lookups { /* one thread's, or (the last) those of all further threads */
 };
 
 struct registry {
+    /* Read by every look-up, hardly ever written. */
+    _Alignas(64) _Atomic(struct directory *) directory; /* chunk_lock */
+    struct partition *partitions;
+    struct lookups *lookups;
+    uint64_t seeds[3];
+    uint32_t partition_mask;
+
     struct runtime *runtime;
     struct env *env;
     struct account *account;
-    uint64_t seed;
-    uint32_t partition_mask;
     unsigned watchers_max, watch_len_max;
-    size_t rows_max;
-    struct partition *partitions;
+    size_t rows_max, rows_step; /* how many a partition admits at once */
     struct keeper *keeper;
-    _Atomic bool ended; /* the keeper is gone: the runtime has ended */
-    struct lookups *lookups;
+    _Atomic bool ended;                                      /* the keeper is gone: the runtime has ended */
     _Atomic(struct namespace *) namespaces[NAMESPACE_SLOTS]; /* insert: namespace_lock */
-    _Atomic(_Atomic uint32_t *) owners[OWNER_SEGMENTS]; /* by actor slot: the generation that is monitored */
+    _Atomic(struct owner *) owners[OWNER_SEGMENTS];          /* by actor slot */
     struct spin namespace_lock;
     uint32_t namespace_count; /* namespace_lock */
-    _Alignas(64) _Atomic size_t rows;
-    _Atomic size_t limbo_count; /* a hint */
+    struct spin set_lock;
+    uint32_t set_count;                              /* set_lock */
+    _Atomic(struct capability_set *) sets[SETS_MAX]; /* insert: set_lock */
+    _Atomic uint16_t set_slots[SET_SLOTS];           /* insert: set_lock */
+    struct spin chunk_lock;
+    uint32_t chunk_count;             /* chunk_lock */
+    _Alignas(64) _Atomic size_t rows; /* admitted */
+    _Atomic size_t limbo_count;       /* a hint */
     struct spin limbo_lock;
     struct grace_node *limbo; /* limbo_lock: unlinked, and the grace list was full */
     struct spin watch_lock;
@@ -272,9 +436,6 @@ struct registry {
  * waits in limbo, and registry_admit refuses new rows until limbo is empty. */
 void registry_retire(struct registry *registry, struct grace_node *node);
 MUST_CHECK enum troupe_error registry_admit(struct registry *registry);
-void row_retire(struct registry *registry, struct registry_row *row);
-void table_retire(struct registry *registry, struct table *table);
-void posting_retire(struct registry *registry, struct posting_array *array);
 
 /* namespaces (registry_namespace.c) */
 const struct namespace *namespace_find(const struct registry *registry, const char *name); /* NULL */
@@ -282,16 +443,8 @@ MUST_CHECK enum troupe_error namespace_intern(struct registry *registry, const c
                                               const struct namespace **ret_namespace);
 void namespaces_free(struct registry *registry);
 
-static inline uint64_t key_hash(const struct registry *registry, uint32_t namespace_id, const char *name,
-                                size_t length) {
-    return hash_bytes(name, length, registry->seed + namespace_id * UINT64_C(0x9e3779b97f4a7c15));
-}
-static inline bool row_is(const struct registry_row *row, const struct key *key) {
-    return row->name_length == key->length && row->namespace_id == key->namespace_id &&
-           memcmp(row->bytes, key->name, key->length) == 0;
-}
 static inline struct partition *partition_of(const struct registry *registry, uint64_t hash) {
-    return &registry->partitions[hash & registry->partition_mask];
+    return &registry->partitions[hash >> 16 & registry->partition_mask];
 }
 /* Statistics written by holders of a lock: no read-modify-write. */
 static inline void counted(_Atomic uint64_t *total, uint64_t by) {

@@ -1,133 +1,156 @@
-/* Rows: how a version of a registration is laid out, and when it counts.
+/* Rows: what a registration says, written as one word or, when it is more than that holds, as details.
  *
- * Invariants: {header, name, NUL, opaque} is what most readers see, at the front of one block; {lease}
- *             {capabilities} {resources} follow, each only when there is something to say; the writers' links
- *             come last. Nothing that a reader sees changes after publication.
- * Threads: any. Memory: one block from the registry's account. */
+ * Invariants: nothing that a word points to changes while a reader may hold it, so one load is a consistent
+ *             view. The name and the actor do not change at all before the row has waited for its readers.
+ * Threads: any. Memory: details are blocks of the registry's account, retired. */
 #include "registry/registry_private.h"
 
 static const struct capability_set capabilities_none;
 static const struct resources resources_none;
 
-static size_t part_offset(const struct registry_row *row, unsigned part) {
-    size_t at = row_parts_offset(row);
-    if (part > ROW_LEASE && (row->parts & ROW_LEASE) != 0) {
-        at += sizeof(struct row_lease);
+#define PLAIN_HEALTH 1
+#define PLAIN_LOAD 3
+#define PLAIN_SET 6
+#define PLAIN_VERSION 16
+
+uint32_t row_units(uint32_t name_length) {
+    return name_length <= ROW_SHORT ? 1 : (ROW_SHORT + name_length + 1 + ROW_UNIT - 1) / ROW_UNIT;
+}
+
+uint64_t state_version(uint64_t state) {
+    const struct details *details = state_details(state);
+    return details != NULL ? details->version : state >> PLAIN_VERSION & STATE_VERSION_MAX;
+}
+
+uint64_t state_lease(uint64_t state) {
+    const struct details *details = state_details(state);
+    return details != NULL ? details->expires_ns : 0;
+}
+
+void state_values(const struct registry *registry, uint64_t state, struct values *ret_values) {
+    const struct details *details = state_details(state);
+    if (details == NULL) {
+        uint32_t set = state >> PLAIN_SET & (SETS_MAX - 1);
+        *ret_values = (struct values){.capabilities = set_of(registry, set),
+                                      .set = set,
+                                      .health = state >> PLAIN_HEALTH & 3,
+                                      .load = state >> PLAIN_LOAD & (REGISTRY_LOADS - 1)};
+        return;
     }
-    if (part > ROW_CAPABILITIES && (row->parts & ROW_CAPABILITIES) != 0) {
-        at += sizeof(struct capability_set);
+    *ret_values = (struct values){.expires_ns = details->expires_ns,
+                                  .capabilities = details->capabilities,
+                                  .resources = details->has_resources ? &details->resources : NULL,
+                                  .opaque = details->opaque,
+                                  .set = details->set,
+                                  .opaque_length = details->opaque_length,
+                                  .node = details->node_id,
+                                  .health = details->health,
+                                  .load = details->load};
+}
+
+bool values_plain(const struct values *values, uint64_t version) {
+    return version <= STATE_VERSION_MAX && values->expires_ns == 0 && values->set != SET_OWN &&
+           values->resources == NULL && values->opaque_length == 0 && values->node == 0;
+}
+
+size_t details_bytes(const struct values *values) {
+    return sizeof(struct details) + values->opaque_length;
+}
+
+struct details *details_new(struct account *account, size_t bytes) {
+    struct details *details = memory_alloc(account, bytes);
+    if (details != NULL) {
+        details->bytes = bytes;
     }
-    if (part > ROW_RESOURCES && (row->parts & ROW_RESOURCES) != 0) {
-        at += sizeof(struct resources);
+    return details;
+}
+
+uint64_t state_make(uint32_t check, const struct values *values, uint64_t version, struct details *details) {
+    uint64_t front = (uint64_t)check << 48;
+    if (details == NULL) {
+        CHECK(values_plain(values, version));
+        return front | version << PLAIN_VERSION | (uint64_t)values->set << PLAIN_SET |
+               (uint64_t)values->load << PLAIN_LOAD | (uint64_t)values->health << PLAIN_HEALTH | STATE_PLAIN;
     }
-    return at;
-}
-
-static void *part_of(const struct registry_row *row, unsigned part) {
-    return (char *)(uintptr_t)row + part_offset(row, part);
-}
-
-struct row_links *row_links(const struct registry_row *row) {
-    return part_of(row, ROW_RESOURCES + 1);
-}
-
-uint64_t registry_row_lease(const struct registry_row *row) {
-    return (row->parts & ROW_LEASE) != 0 ? row_lease(row)->expires_ns : 0;
-}
-
-const struct capability_set *registry_row_capabilities(const struct registry_row *row) {
-    return (row->parts & ROW_CAPABILITIES) != 0 ? part_of(row, ROW_CAPABILITIES) : &capabilities_none;
-}
-
-const struct resources *registry_row_resources(const struct registry_row *row) {
-    return (row->parts & ROW_RESOURCES) != 0 ? part_of(row, ROW_RESOURCES) : &resources_none;
-}
-
-static size_t links_bytes(uint32_t capability_count) {
-    return sizeof(struct row_links) + (POSTING_CAPABILITY + capability_count) * sizeof(uint32_t);
-}
-
-size_t row_bytes(const struct registry_row *row) {
-    return part_offset(row, ROW_RESOURCES + 1) + links_bytes(row_links(row)->capability_count);
-}
-
-static uint32_t capabilities_count(const struct capability_set *set) {
-    uint32_t count = 0;
-    for (unsigned word = 0; word < ARRAY_COUNT(set->bits); word++) {
-        count += (uint32_t)__builtin_popcountll(set->bits[word]);
+    CHECK(details->bytes >= details_bytes(values));
+    CHECK(((uint64_t)(uintptr_t)details & ~STATE_POINTER) == 0);
+    details->version = version;
+    details->expires_ns = values->expires_ns;
+    details->set = values->set;
+    details->capabilities = values->capabilities;
+    if (values->set == SET_OWN) {
+        details->own = *values->capabilities;
+        details->capabilities = &details->own;
     }
-    return count;
+    details->has_resources = values->resources != NULL;
+    if (values->resources != NULL) {
+        details->resources = *values->resources;
+    }
+    details->opaque_length = values->opaque_length;
+    if (values->opaque_length != 0) {
+        memcpy(details->opaque, values->opaque, values->opaque_length);
+    }
+    details->node_id = values->node;
+    details->health = values->health;
+    details->load = values->load;
+    return front | (uint64_t)(uintptr_t)details;
 }
 
-static void row_deferred(void *context, struct grace_node *node) {
-    struct row_links *links = (struct row_links *)(void *)((char *)node - offsetof(struct row_links, node));
-    memory_free(context, links->row);
+void registry_row_view(const struct registry *registry, const struct registry_row *row,
+                       struct registry_view *ret_view) {
+    uint64_t state = row_state(row);
+    struct values values;
+    state_values(registry, state, &values);
+    *ret_view = (struct registry_view){
+        .version = state_version(state),
+        .lease_ns = values.expires_ns,
+        .capabilities = values.capabilities,
+        .resources = values.resources != NULL ? values.resources : &resources_none,
+        .opaque = values.opaque,
+        .opaque_length = values.opaque_length,
+        .node = values.node,
+        .name_length = (uint8_t)state_length(state),
+        .load = values.load,
+        .health = (enum health)values.health,
+    };
 }
 
-static void links_init(struct registry_row *row, struct account *account, uint32_t capability_count) {
-    struct row_links *links = row_links(row);
-    memset(links, 0, links_bytes(capability_count));
-    links->node.fn = row_deferred;
-    links->node.context = account;
-    links->row = row;
-    links->capability_count = capability_count;
+uint64_t registry_row_version(const struct registry_row *row) {
+    return state_version(row_state(row));
 }
 
-struct registry_row *row_new(struct account *account, const struct registration *registration,
-                             uint32_t namespace_id, uint64_t now_ns) {
-    uint32_t capability_count = capabilities_count(&registration->capabilities);
-    struct registry_row front = {.actor = registration->actor,
-                                 .namespace_id = namespace_id,
-                                 .node = registration->node,
-                                 .opaque_length = (uint16_t)registration->opaque_length,
-                                 .health = (uint8_t)registration->health,
-                                 .name_length = (uint8_t)strlen(registration->name)};
-    front.parts = (uint8_t)((registration->lease_ns != 0 ? ROW_LEASE : 0) |
-                            (capability_count != 0 ? ROW_CAPABILITIES : 0) |
-                            (memcmp(&registration->resources, &resources_none, sizeof resources_none) != 0
-                                 ? ROW_RESOURCES
-                                 : 0));
-    struct registry_row *row =
-        memory_alloc(account, part_offset(&front, ROW_RESOURCES + 1) + links_bytes(capability_count));
-    if (row == NULL) {
-        return NULL;
-    }
-    memcpy(row, &front, offsetof(struct registry_row, bytes));
-    memcpy(row->bytes, registration->name, row->name_length);
-    if (registration->opaque_length != 0) {
-        memcpy(row->bytes + row->name_length + 1, registration->opaque, registration->opaque_length);
-    }
-    if ((row->parts & ROW_LEASE) != 0) {
-        uint64_t never = UINT64_MAX - now_ns;
-        row_lease(row)->expires_ns =
-            registration->lease_ns < never ? now_ns + registration->lease_ns : UINT64_MAX;
-    }
-    if ((row->parts & ROW_CAPABILITIES) != 0) {
-        *(struct capability_set *)part_of(row, ROW_CAPABILITIES) = registration->capabilities;
-    }
-    if ((row->parts & ROW_RESOURCES) != 0) {
-        *(struct resources *)part_of(row, ROW_RESOURCES) = registration->resources;
-    }
-    links_init(row, account, capability_count);
-    return row;
+enum health registry_row_health(const struct registry_row *row) {
+    uint64_t state = row_state(row);
+    const struct details *details = state_details(state);
+    return (enum health)(details != NULL ? details->health : state >> PLAIN_HEALTH & 3);
 }
 
-void row_copy(struct registry_row *copy, const struct registry_row *row, enum health health) {
-    const struct row_links *links = row_links(row);
-    memcpy(copy, row, part_offset(row, ROW_RESOURCES + 1));
-    copy->health = (uint8_t)health;
-    if ((copy->parts & ROW_LEASE) != 0) {
-        *row_lease(copy) = (struct row_lease){.expires_ns = row_lease(row)->expires_ns};
+uint8_t registry_row_name_length(const struct registry_row *row) {
+    return (uint8_t)state_length(row_state(row));
+}
+
+const struct capability_set *registry_row_capabilities(const struct registry *registry,
+                                                       const struct registry_row *row) {
+    uint64_t state = row_state(row);
+    const struct details *details = state_details(state);
+    if (details != NULL) {
+        return details->capabilities;
     }
-    links_init(copy, links->node.context, links->capability_count);
+    uint32_t set = state >> PLAIN_SET & (SETS_MAX - 1);
+    return set == 0 ? &capabilities_none : set_of(registry, set);
 }
 
 bool row_valid(struct runtime *runtime, const struct registry_row *row, uint64_t now_ns) {
-    return !row_expired(row, now_ns) && actor_alive(runtime, row->actor);
+    return !state_expired(row_state(row), now_ns) && actor_alive(runtime, row->actor);
 }
 
-void row_retire(struct registry *registry, struct registry_row *row) {
-    if (row != NULL) {
-        registry_retire(registry, &row_links(row)->node);
+static void details_deferred(void *context, struct grace_node *node) {
+    memory_free(context, (char *)node - offsetof(struct details, node));
+}
+
+void details_retire(struct registry *registry, struct details *details) {
+    if (details != NULL) {
+        details->node = (struct grace_node){.fn = details_deferred, .context = registry->account};
+        registry_retire(registry, &details->node);
     }
 }

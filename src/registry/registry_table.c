@@ -1,33 +1,36 @@
-/* Tables: open addressing over buckets of eight slots, one cache line each; a slot is {tag:16, row:48}.
+/* Tables: buckets of one cache line, {tag:16} x 10, {rows put past it:32}, {ref:32} x 10, in order of the hash.
  *
- * Probing: from the hash's bucket on, bucket by bucket, until one that has an empty slot. So a removal empties
- *          its slot when the bucket has another empty one (nothing was ever put past it) and leaves a tomb
- *          otherwise. Used slots and tombs together stay below 3/4, so every probe ends.
+ * Probing: from the hash's bucket on, bucket by bucket, until one that no row was put past. So a removal just
+ *          clears its tag and counts down along the way; there are no tombs.
+ * Publishing: a ref is stored before its tag. A reader that has seen a tag and loads a ref that has been
+ *          replaced since compares the row, and misses: its key was absent in between.
  * Growth:  a new table becomes `next` of the current one, and each later write moves MIGRATE_BUCKETS buckets
- *          on. A row is put into the new table before its old slot becomes a tomb, and readers go through the
+ *          on. A row is put into the new table before its old tag is cleared, and readers go through the
  *          chain from the oldest table to the newest: one that misses the row in the old table (acquire: it
- *          saw the tomb, stored with release after the insertion) finds it in the new one. A reader that still
+ *          saw the tag cleared, with release, after the insertion) finds it in the new one. A reader that still
  *          stands in a table that has left the chain goes on by its `next`, which never changes again.
  *          When new, the table has room for all rows and for one more per write until the move is over.
- * Threads: table_find and what changes: holders of the partition's lock. Lookups: registry.c.
+ * Threads: table_find and what changes: holders of the partition's lock. Lookups: registry_lookup.c.
  * Memory: a table is one block, retired when empty. */
-#include "registry/registry_private.h"
+#include "registry/registry_key.h"
 
 #define MIGRATE_BUCKETS 2U
 #define BUCKETS_MIN 4U
-#define SLOTS_PER_OWNER 4U
+#define WALK_BUCKETS 128U
+#define WALK_ROWS 128U
+
+static uint64_t table_limit(uint64_t buckets) {
+    return buckets * BUCKET_SLOTS * 21 / 25; /* 84 in 100 */
+}
 
 struct table *table_new(struct account *account, uint64_t buckets) {
-    uint64_t slots = buckets * SLOTS_PER_BUCKET, owners = slots / SLOTS_PER_OWNER;
-    size_t bytes = sizeof(struct table) + slots * sizeof(uint64_t) + owners * sizeof(struct registry_row *);
+    size_t bytes = sizeof(struct table) + buckets * sizeof(struct bucket);
     struct table *table = memory_alloc_aligned(account, 64, bytes);
     if (table == NULL) {
         return NULL;
     }
-    table->mask = buckets - 1;
-    table->limit = slots / 4 * 3;
-    table->owners_mask = owners - 1;
-    table->owners = (struct registry_row **)(void *)(table->slots + slots);
+    table->count = buckets;
+    table->limit = table_limit(buckets);
     table->bytes = bytes;
     return table;
 }
@@ -45,154 +48,150 @@ static struct table *table_newest(const struct partition *partition) {
     return next != NULL ? next : table;
 }
 
-static uint64_t word_at(const struct table *table, uint64_t index) {
-    return atomic_load_explicit(&table->slots[index], memory_order_relaxed); /* written under our lock */
+/* ---- buckets; all under our lock, so loads are relaxed ---- */
+
+static uint64_t bucket_word(const struct bucket *bucket, unsigned word) {
+    return atomic_load_explicit(&bucket->tags[word], memory_order_relaxed);
 }
 
-static void word_put(struct table *table, uint64_t index, uint64_t word) {
-    /* Release pairs with the acquire of lookups: they see the whole row, and, behind a tomb, where it went. */
-    atomic_store_explicit(&table->slots[index], word, memory_order_release);
+static uint64_t bucket_past(const struct bucket *bucket) {
+    return bucket_word(bucket, 2) >> SLOT_PAST;
 }
 
-static uint64_t slot_word(uint64_t hash, const struct registry_row *row) {
-    CHECK(((uint64_t)(uintptr_t)row & ~SLOT_POINTER) == 0);
-    return hash_tag(hash) | (uint64_t)(uintptr_t)row;
+static void bucket_count_past(struct bucket *bucket, uint64_t by) {
+    /* Release: pairs with the acquire of lookups, as the tags do. */
+    atomic_store_explicit(&bucket->tags[2], bucket_word(bucket, 2) + (by << SLOT_PAST), memory_order_release);
 }
 
-/* ---- rows by actor ---- */
-
-static struct registry_row **owner_head(const struct table *table, actor_ref actor) {
-    return &table->owners[(actor * UINT64_C(0x9e3779b97f4a7c15)) >> 32 & table->owners_mask];
+static void bucket_tag(struct bucket *bucket, unsigned at, uint64_t tag) {
+    uint64_t word = bucket_word(bucket, at / 4), shift = at % 4 * 16;
+    word = (word & ~(UINT64_C(0xffff) << shift)) | tag << shift;
+    /* Release pairs with the acquire of lookups: they see the ref, and, behind a tag cleared, where its row
+     * went. */
+    atomic_store_explicit(&bucket->tags[at / 4], word, memory_order_release);
 }
 
-static void owner_link(struct table *table, struct registry_row *row) {
-    struct registry_row **head = owner_head(table, row->actor);
-    struct row_links *links = row_links(row);
-    links->owner_next = *head;
-    links->owner_link = head;
-    if (*head != NULL) {
-        row_links(*head)->owner_link = &links->owner_next;
-    }
-    *head = row;
+static void bucket_ref(struct bucket *bucket, unsigned at, row_ref ref) {
+    /* Release pairs with the acquire of lookups: they see the row and its chunk in the directory. */
+    atomic_store_explicit(&bucket->refs[at], ref, memory_order_release);
 }
 
-static void owner_unlink(struct registry_row *row) {
-    struct row_links *links = row_links(row);
-    *links->owner_link = links->owner_next;
-    if (links->owner_next != NULL) {
-        row_links(links->owner_next)->owner_link = links->owner_link;
-    }
-    links->owner_link = NULL;
+static row_ref ref_at(const struct bucket *bucket, unsigned at) {
+    return atomic_load_explicit(&bucket->refs[at], memory_order_relaxed);
 }
 
-struct registry_row *table_owned(const struct partition *partition, actor_ref actor) {
-    for (struct table *table = table_oldest(partition); table != NULL; table = table_next(table)) {
-        for (struct registry_row *row = *owner_head(table, actor); row != NULL;
-             row = row_links(row)->owner_next) {
-            if (row->actor == actor) {
-                return row;
-            }
-        }
-    }
-    return NULL;
+static uint64_t slots_used(const struct bucket *bucket) {
+    return (bucket_word(bucket, 0) & SLOT_TOPS) >> 3 | (bucket_word(bucket, 1) & SLOT_TOPS) >> 2 |
+           (bucket_word(bucket, 2) & SLOT_TAGS_LAST) >> 1;
+}
+
+#define SLOTS_ALL ((SLOT_TOPS >> 3) | (SLOT_TOPS >> 2) | (SLOT_TAGS_LAST >> 1))
+
+static uint64_t table_home(const struct table *table, uint64_t hash) {
+    return hash_bucket(hash, table->count);
+}
+
+static uint64_t bucket_after(const struct table *table, uint64_t bucket) {
+    return bucket + 1 == table->count ? 0 : bucket + 1;
 }
 
 /* ---- slots ---- */
 
-static struct registry_row *table_probe(struct table *table, const struct key *key, struct slot *ret_slot) {
-    uint64_t bucket = hash_bucket(key->hash) & table->mask, tag = hash_tag(key->hash);
-    for (uint64_t probed = 0; probed <= table->mask; probed++, bucket = (bucket + 1) & table->mask) {
-        bool empty = false;
-        for (uint64_t index = bucket * SLOTS_PER_BUCKET; index < (bucket + 1) * SLOTS_PER_BUCKET; index++) {
-            uint64_t word = word_at(table, index);
-            if (slot_used(word) && hash_tag(word) == tag && row_is(slot_row(word), key)) {
-                *ret_slot = (struct slot){.table = table, .index = index};
-                return slot_row(word);
+static row_ref table_probe(const struct registry *registry, struct table *table, const struct key *key,
+                           struct slot *ret_slot) {
+    uint64_t at = table_home(table, key->hash), pattern = hash_pattern(key->hash);
+    for (uint64_t probed = 0; probed < table->count; probed++, at = bucket_after(table, at)) {
+        const struct bucket *bucket = &table->buckets[at];
+        const uint64_t words[3] = {bucket_word(bucket, 0), bucket_word(bucket, 1), bucket_word(bucket, 2)};
+        for (uint64_t slots = slots_equal(words, pattern); slots != 0; slots &= slots - 1) {
+            unsigned slot = slots_first(slots);
+            const struct registry_row *row = row_of(registry, ref_at(bucket, slot));
+            if (key_is(key, row, row_state(row))) {
+                *ret_slot = (struct slot){.table = table, .bucket = at, .at = slot};
+                return ref_at(bucket, slot);
             }
-            empty |= word == SLOT_EMPTY;
         }
-        if (empty) {
+        if (bucket_past(bucket) == 0) {
             break;
         }
     }
-    return NULL;
+    return REF_NONE;
 }
 
-struct registry_row *table_find(const struct partition *partition, const struct key *key,
-                                struct slot *ret_slot) {
-    struct registry_row *row = NULL;
-    for (struct table *table = table_oldest(partition); table != NULL && row == NULL;
+row_ref table_find(const struct registry *registry, const struct partition *partition, const struct key *key,
+                   struct slot *ret_slot) {
+    row_ref ref = REF_NONE;
+    for (struct table *table = table_oldest(partition); table != NULL && ref == REF_NONE;
          table = table_next(table)) {
-        row = table_probe(table, key, ret_slot);
+        ref = table_probe(registry, table, key, ret_slot);
     }
-    return row;
+    return ref;
 }
 
-static void table_put(struct table *table, uint64_t hash, struct registry_row *row) {
-    uint64_t bucket = hash_bucket(hash) & table->mask;
-    for (uint64_t probed = 0; probed <= table->mask; probed++, bucket = (bucket + 1) & table->mask) {
-        for (uint64_t index = bucket * SLOTS_PER_BUCKET; index < (bucket + 1) * SLOTS_PER_BUCKET; index++) {
-            uint64_t word = word_at(table, index);
-            if (!slot_used(word)) {
-                table->tombs -= word == SLOT_TOMB;
-                table->used++;
-                owner_link(table, row);
-                word_put(table, index, slot_word(hash, row));
-                return;
-            }
+static void table_put(struct table *table, uint64_t hash, row_ref ref) {
+    uint64_t at = table_home(table, hash);
+    for (uint64_t probed = 0; probed < table->count; probed++, at = bucket_after(table, at)) {
+        struct bucket *bucket = &table->buckets[at];
+        uint64_t unused = slots_used(bucket) ^ SLOTS_ALL;
+        if (unused != 0) {
+            unsigned slot = slots_first(unused);
+            table->used++;
+            bucket_ref(bucket, slot, ref);
+            bucket_tag(bucket, slot, (hash & 0xffff) | TAG_USED);
+            return;
         }
+        bucket_count_past(bucket, 1);
     }
     CHECK(!"a table below its limit has room");
 }
 
-static void slot_clear(struct table *table, uint64_t index) {
-    uint64_t first = index - index % SLOTS_PER_BUCKET;
-    bool empty = false;
-    for (uint64_t at = first; at < first + SLOTS_PER_BUCKET; at++) {
-        empty |= word_at(table, at) == SLOT_EMPTY;
-    }
+void table_insert(struct partition *partition, uint64_t hash, row_ref ref) {
+    table_put(table_newest(partition), hash, ref);
+}
+
+void table_replace(struct slot slot, row_ref ref) {
+    bucket_ref(&slot.table->buckets[slot.bucket], slot.at, ref);
+}
+
+void table_remove(struct slot slot, uint64_t hash) {
+    struct table *table = slot.table;
     table->used--;
-    table->tombs += !empty;
-    word_put(table, index, empty ? SLOT_EMPTY : SLOT_TOMB);
-}
-
-void table_insert(struct partition *partition, uint64_t hash, struct registry_row *row) {
-    table_put(table_newest(partition), hash, row);
-}
-
-void table_replace(struct slot slot, struct registry_row *old, struct registry_row *row) {
-    uint64_t word = word_at(slot.table, slot.index);
-    CHECK(slot_row(word) == old);
-    owner_unlink(old);
-    owner_link(slot.table, row);
-    word_put(slot.table, slot.index, slot_word(word, row));
-}
-
-void table_remove(struct slot slot, struct registry_row *row) {
-    CHECK(slot_row(word_at(slot.table, slot.index)) == row);
-    owner_unlink(row);
-    slot_clear(slot.table, slot.index);
+    bucket_tag(&table->buckets[slot.bucket], slot.at, 0);
+    /* After the tag: a reader that no longer goes past has not missed a row that is still there. */
+    for (uint64_t at = table_home(table, hash); at != slot.bucket; at = bucket_after(table, at)) {
+        bucket_count_past(&table->buckets[at], UINT64_MAX);
+    }
 }
 
 /* ---- growth ---- */
 
+bool table_moving(const struct partition *partition) {
+    return table_next(table_oldest(partition)) != NULL;
+}
+
 bool table_full(const struct partition *partition) {
     const struct table *newest = table_newest(partition);
-    bool full = newest->used + newest->tombs + 1 > newest->limit;
+    bool full = newest->used + 1 > newest->limit;
     CHECK(!full || newest == table_oldest(partition)); /* a move ends before its table is full */
     return full;
 }
 
+bool table_sparse(const struct partition *partition) {
+    const struct table *newest = table_newest(partition);
+    return newest->count > BUCKETS_MIN && newest->used < newest->limit / 8;
+}
+
 uint64_t table_buckets_next(const struct partition *partition) {
     const struct table *newest = table_newest(partition);
-    /* At least twice the rows, and so large that the move ends in time (see above): with C old slots the move
-     * takes C/16 writes, and 3/4 of C/4 slots are more than C/8 rows and C/16 new ones. */
-    uint64_t slots = 2 * (newest->used + 2), buckets = BUCKETS_MIN;
-    if (slots < (newest->mask + 1) * SLOTS_PER_BUCKET / 4) {
-        slots = (newest->mask + 1) * SLOTS_PER_BUCKET / 4;
+    /* Half as many again, and so many that the move ends in time (see above): it takes count/2 writes. */
+    uint64_t rows = newest->used + newest->used / 2 + 8, least = newest->used + newest->count / 2 + 2;
+    rows = rows < least ? least : rows;
+    uint64_t buckets = BUCKETS_MIN;
+    while (table_limit(buckets) < rows && buckets < 2 * BUCKETS_MIN) {
+        buckets++;
     }
-    while (buckets * SLOTS_PER_BUCKET < slots) {
-        buckets *= 2;
+    if (table_limit(buckets) < rows) {
+        buckets = rows * 25 / (21 * BUCKET_SLOTS) + 1;
     }
     return buckets;
 }
@@ -200,21 +199,21 @@ uint64_t table_buckets_next(const struct partition *partition) {
 void table_extend(struct partition *partition, struct table *table) {
     struct table *oldest = table_oldest(partition);
     CHECK(table_next(oldest) == NULL);
-    /* Release pairs with the acquire of lookups: they see the empty slots. */
+    /* Release pairs with the acquire of lookups: they see the empty buckets. */
     atomic_store_explicit(&oldest->next, table, memory_order_release);
     counted(&partition->grown, 1);
     counted(&partition->bytes, table->bytes);
 }
 
-static void bucket_migrate(struct registry *registry, struct table *from, struct table *to, uint64_t bucket) {
-    for (uint64_t index = bucket * SLOTS_PER_BUCKET; index < (bucket + 1) * SLOTS_PER_BUCKET; index++) {
-        uint64_t word = word_at(from, index);
-        if (slot_used(word)) {
-            struct registry_row *row = slot_row(word);
-            owner_unlink(row);
-            table_put(to, key_hash(registry, row->namespace_id, row->bytes, row->name_length), row);
-            slot_clear(from, index);
-        }
+static void bucket_migrate(struct registry *registry, struct table *from, struct table *to, uint64_t at) {
+    struct bucket *bucket = &from->buckets[at];
+    for (uint64_t slots = slots_used(bucket); slots != 0; slots &= slots - 1) {
+        unsigned slot = slots_first(slots);
+        row_ref ref = ref_at(bucket, slot);
+        table_put(to, row_hash(registry, row_of(registry, ref)), ref);
+        from->used--;
+        /* The counts of rows put past the buckets stay as they are: readers look a little further. */
+        bucket_tag(bucket, slot, 0);
     }
 }
 
@@ -224,10 +223,10 @@ struct table *table_migrate(struct registry *registry, struct partition *partiti
         return NULL;
     }
     uint64_t end = from->migrated + MIGRATE_BUCKETS;
-    while (from->migrated <= from->mask && from->migrated < end) {
+    while (from->migrated < from->count && from->migrated < end) {
         bucket_migrate(registry, from, to, from->migrated++);
     }
-    if (from->migrated <= from->mask) {
+    if (from->migrated < from->count) {
         return NULL;
     }
     CHECK(from->used == 0);
@@ -246,4 +245,85 @@ void table_retire(struct registry *registry, struct table *table) {
         table->node = (struct grace_node){.fn = table_deferred, .context = registry->account};
         registry_retire(registry, &table->node);
     }
+}
+
+/* ---- walking in order of the hash ---- */
+
+struct walk {
+    const struct registry *registry;
+    uint32_t namespace_id;
+    uint64_t from;
+    unsigned count;
+    struct {
+        uint64_t hash;
+        row_ref ref;
+    } rows[WALK_ROWS]; /* in order */
+};
+
+static void walk_add(struct walk *walk, uint64_t hash, row_ref ref) {
+    CHECK(walk->count < WALK_ROWS);
+    unsigned at = walk->count++;
+    for (; at > 0 && walk->rows[at - 1].hash > hash; at--) {
+        walk->rows[at] = walk->rows[at - 1];
+    }
+    walk->rows[at].hash = hash;
+    walk->rows[at].ref = ref;
+}
+
+/* Adds the rows whose bucket this is, wherever they were put. */
+static void walk_bucket(struct walk *walk, const struct table *table, uint64_t home) {
+    uint64_t at = home;
+    for (uint64_t probed = 0; probed < table->count; probed++, at = bucket_after(table, at)) {
+        const struct bucket *bucket = &table->buckets[at];
+        for (uint64_t slots = slots_used(bucket); slots != 0; slots &= slots - 1) {
+            row_ref ref = ref_at(bucket, slots_first(slots));
+            const struct registry_row *row = row_of(walk->registry, ref);
+            if (state_namespace(row_state(row)) != walk->namespace_id) {
+                continue;
+            }
+            uint64_t hash = row_hash(walk->registry, row);
+            if (hash >= walk->from && table_home(table, hash) == home) {
+                walk_add(walk, hash, ref);
+            }
+        }
+        if (bucket_past(bucket) == 0) {
+            return;
+        }
+    }
+}
+
+/* All of the table's rows below the hash that is returned; UINT64_MAX: all. */
+static uint64_t walk_table(struct walk *walk, const struct table *table, unsigned rows_max) {
+    unsigned before = walk->count;
+    uint64_t home = table_home(table, walk->from), end = home + WALK_BUCKETS;
+    for (; home < table->count && home < end && walk->count - before < rows_max; home++) {
+        walk_bucket(walk, table, home);
+    }
+    return home == table->count ? UINT64_MAX : ((home << 32) + table->count - 1) / table->count << 32;
+}
+
+unsigned table_walk(const struct registry *registry, const struct partition *partition, uint32_t namespace_id,
+                    uint64_t from, row_ref *ret_refs, unsigned refs_max, uint64_t *ret_next, bool *ret_done) {
+    struct walk walk = {.registry = registry, .namespace_id = namespace_id, .from = from};
+    uint64_t end = UINT64_MAX;
+    unsigned count = 0;
+    CHECK(refs_max < WALK_ROWS / 4);
+    for (const struct table *table = table_oldest(partition); table != NULL; table = table_next(table)) {
+        uint64_t to = walk_table(&walk, table, refs_max);
+        end = to < end ? to : end;
+    }
+    while (count < walk.count && count < refs_max && walk.rows[count].hash < end) {
+        ret_refs[count] = walk.rows[count].ref;
+        count++;
+    }
+    *ret_done = end == UINT64_MAX && count == walk.count;
+    if (count == walk.count || walk.rows[count].hash >= end) {
+        *ret_next = end;
+        return count;
+    }
+    *ret_next = walk.rows[count].hash;
+    while (count > 0 && walk.rows[count - 1].hash == *ret_next) {
+        count--; /* equal hashes are told together */
+    }
+    return count;
 }

@@ -4,8 +4,8 @@
  *         into the watch's ring at the ticket's place. Whoever finds the next place filled sends; one thread at
  *         a time does (`pumping` counts those who want it; the one who made it 1 goes on until it is 0 again).
  *         So nothing is sent under a lock and nobody waits for a slower writer.
- * First:  the rows that are there are read in small steps along POSTING_ALL. A row below the cursor has been
- *         told, so its changes are; one above has not, and its changes are left out: the step that comes to it
+ * First:  the rows that are there are read in small steps in order of their hashes, which is where they are in
+ *         any table and stays the same for a key. A row below the cursor has been told, so its changes are; one above has not, and its changes are left out: the step that comes to it
  *         tells how it stands then.
  * Bound:  tickets taken and messages not yet destroyed are at most watch_len_max; the next one is FELL_BEHIND,
  *         the last, whose message was made beforehand. The first reading keeps to half of it and goes on, by
@@ -107,10 +107,10 @@ static bool ticket_take(struct watch *watch, bool last, struct ticket *ret_ticke
     return taken;
 }
 
-void tickets_take(const struct index *index, uint32_t position, struct tickets *ret_tickets) {
+void tickets_take(const struct shelf *shelf, uint64_t hash, struct tickets *ret_tickets) {
     ret_tickets->count = 0;
-    for (struct subscription *at = index->subscriptions; at != NULL; at = at->next) {
-        if ((at->done || position < at->cursor) &&
+    for (struct subscription *at = shelf->subscriptions; at != NULL; at = at->next) {
+        if ((at->done || hash < at->cursor) &&
             ticket_take(at->watch, false, &ret_tickets->taken[ret_tickets->count])) {
             ret_tickets->count++;
         }
@@ -219,23 +219,37 @@ static unsigned feed_rows(struct watch *watch, struct partition *partition,
                           struct message *messages[FEED_BATCH], unsigned count,
                           struct ticket ret_tickets[FEED_BATCH]) {
     struct subscription *subscription = &watch->subscriptions[watch->feed_partition];
-    unsigned filled = 0;
-    const struct registry_row *row = NULL;
-    while (filled < count &&
-           (row = index_row(index_of(partition, watch->namespace_id), subscription->cursor)) != NULL) {
-        if (!ticket_take(watch, false, &ret_tickets[filled])) {
-            return filled;
+    struct registry *registry = watch->registry;
+    row_ref refs[FEED_BATCH];
+    uint64_t next;
+    bool done;
+    unsigned rows =
+        table_walk(registry, partition, watch->namespace_id, subscription->cursor, refs, count, &next, &done);
+    for (unsigned at = 0; at < rows; at++) {
+        if (!ticket_take(watch, false, &ret_tickets[at])) {
+            return at;
         }
-        struct event event = event_of_row(REGISTRY_ADDED, row->version, row);
-        message_fill(messages[filled], &event);
-        subscription->cursor++;
-        filled++;
-        if (ret_tickets[filled - 1].behind) {
-            return filled;
+        const struct registry_row *row = row_of(registry, refs[at]);
+        uint64_t state = row_state(row);
+        struct values values;
+        state_values(registry, state, &values);
+        struct event event = event_of_row(REGISTRY_ADDED, state_version(state), &values, row->actor,
+                                          row->name, state_length(state));
+        message_fill(messages[at], &event);
+        if (ret_tickets[at].behind) {
+            return at + 1;
         }
     }
-    subscription->done = index_row(index_of(partition, watch->namespace_id), subscription->cursor) == NULL;
-    return filled;
+    subscription->cursor = next;
+    subscription->done = done;
+    return rows;
+}
+
+static bool watch_behind(struct watch *watch) {
+    spin_lock(&watch->lock);
+    bool behind = watch->behind || watch_closed(watch);
+    spin_unlock(&watch->lock);
+    return behind;
 }
 
 /* One step. False: no further one now. */
@@ -267,7 +281,7 @@ static bool feed_step(struct watch *watch) {
     unsigned filled = feed_rows(watch, partition, messages, count, tickets);
     bool done = watch->subscriptions[watch->feed_partition].done;
     spin_unlock(&partition->lock);
-    bool behind = !done && filled < count;
+    bool behind = watch_behind(watch);
     for (unsigned at = 0; at < count; at++) {
         if (at < filled && !tickets[at].behind) {
             ticket_place(&tickets[at], messages[at]);
@@ -418,14 +432,14 @@ static void watch_subscribe(struct registry *registry, struct watch *watch) {
         struct subscription *subscription = &watch->subscriptions[at];
         subscription->watch = watch;
         spin_lock(&partition->lock);
-        struct index *index = index_of(partition, watch->namespace_id);
+        struct shelf *shelf = shelf_of(partition, watch->namespace_id);
         if (!watch_closed(watch)) { /* closed meanwhile: it would never be unlinked */
-            subscription->next = index->subscriptions;
-            subscription->link = &index->subscriptions;
+            subscription->next = shelf->subscriptions;
+            subscription->link = &shelf->subscriptions;
             if (subscription->next != NULL) {
                 subscription->next->link = &subscription->next;
             }
-            index->subscriptions = subscription;
+            shelf->subscriptions = subscription;
         }
         spin_unlock(&partition->lock);
     }
@@ -441,7 +455,7 @@ enum troupe_error registry_watch(struct registry *registry, struct turn *turn, c
         error = keeper_monitor(registry, watcher);
     }
     for (uint32_t at = 0; error == TROUPE_OK && at <= registry->partition_mask; at++) {
-        error = index_ensure(registry, &registry->partitions[at], in->id);
+        error = shelf_ensure(registry, &registry->partitions[at], in->id);
     }
     if (error != TROUPE_OK) {
         return error;

@@ -19,6 +19,7 @@ struct entry {
     uint64_t capabilities;
     uint64_t expires_ns; /* 0: never */
     enum health health;
+    uint8_t load;
 };
 
 struct model {
@@ -49,6 +50,7 @@ static void step_register(struct model *model) {
     uint64_t bits = below(model, 3) ? below(model, 16) : 0;
     struct registration registration = rig_registration(entry->name_space, entry->name, actor, bits);
     registration.health = below(model, 4) ? HEALTH_UP : (enum health)below(model, HEALTH_DOWN + 1);
+    registration.load = (uint8_t)(below(model, 2) ? 0 : below(model, REGISTRY_LOADS));
     registration.lease_ns = below(model, 3) ? 0 : 1 + below(model, 4000);
     registration.resources.amount[1] = below(model, 4) ? 0 : 5;
     uint64_t version = 0;
@@ -67,6 +69,7 @@ static void step_register(struct model *model) {
     entry->version = entry->version_last = version;
     entry->capabilities = bits;
     entry->health = registration.health;
+    entry->load = registration.load;
     entry->expires_ns = registration.lease_ns == 0 ? 0 : model->now_ns + registration.lease_ns;
 }
 
@@ -105,15 +108,18 @@ static void check_entry(struct model *model, struct entry *entry, const struct r
         return;
     }
     assert_non_null(row);
-    assert_string_equal(row->bytes, entry->name);
+    struct registry_view view;
+    registry_row_view(model->rig.registry, row, &view);
+    rig_named(row, entry->name);
     assert_int_equal(row->actor, entry->actor);
-    assert_int_equal(row->health, entry->health);
-    assert_int_equal(registry_row_capabilities(row)->bits[0], entry->capabilities);
-    assert_int_equal(registry_row_lease(row), entry->expires_ns);
+    assert_int_equal(view.health, entry->health);
+    assert_int_equal(view.load, entry->load);
+    assert_int_equal(view.capabilities->bits[0], entry->capabilities);
+    assert_int_equal(view.lease_ns, entry->expires_ns);
     if (entry->version == 0) {
-        entry->version = entry->version_last = row->version;
+        entry->version = entry->version_last = view.version;
     }
-    assert_int_equal(row->version, entry->version);
+    assert_int_equal(view.version, entry->version);
 }
 
 static void step_lookup(struct model *model) {
@@ -161,8 +167,9 @@ static void step_find(struct model *model) {
     }
     assert_int_equal(found, expected < most ? expected : most);
     for (size_t at = 0; at < found; at++) {
-        assert_true(capability_set_contains(registry_row_capabilities(rows[at]), &wanted));
-        assert_true(rows[at]->health <= HEALTH_DEGRADED);
+        assert_true(
+            capability_set_contains(registry_row_capabilities(model->rig.registry, rows[at]), &wanted));
+        assert_true(registry_row_health(rows[at]) <= HEALTH_DEGRADED);
     }
     qsort(rows, found, sizeof *rows, by_pointer);
     for (size_t at = 1; at < found; at++) {

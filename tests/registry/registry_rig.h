@@ -92,44 +92,45 @@ static inline enum troupe_error rig_register(struct rig *rig, const char *name_s
     return registry_register(rig->registry, &registration, env_now(rig->env), &version, NULL);
 }
 
+static inline void rig_named(const struct registry_row *row, const char *name) {
+    assert_non_null(row);
+    assert_int_equal(registry_row_name_length(row), strlen(name));
+    assert_memory_equal(row->name, name, strlen(name));
+}
+
 /* ---- the audit ---- */
 
-static inline void audit_row(const struct partition *partition, const struct registry_row *row) {
-    const struct index *index = index_of(partition, row->namespace_id);
-    const struct capability_set *set = registry_row_capabilities(row);
-    bool usable = row->health == HEALTH_UP || row->health == HEALTH_DEGRADED, owned = false;
-    unsigned place = POSTING_CAPABILITY;
+static inline void audit_row(struct registry *registry, row_ref ref) {
+    const struct registry_row *row = row_of(registry, ref);
+    struct chunk *chunk = chunk_of(registry, ref);
+    struct values values;
+    unsigned unit = ref & (CHUNK_UNITS - 1);
+    bool owned = false;
+    state_values(registry, row_state(row), &values);
+    bool usable = values.health == HEALTH_UP || values.health == HEALTH_DEGRADED;
     for (unsigned posting = 0; posting < POSTINGS; posting++) {
-        bool capability = posting >= POSTING_CAPABILITY;
-        if (capability && !capability_set_has(set, posting - POSTING_CAPABILITY)) {
-            continue;
-        }
-        uint32_t position = row_links(row)->positions[capability ? place++ : posting];
-        if (posting == POSTING_ALL || usable) {
-            const struct posting_array *array = index->postings[posting];
-            assert_non_null(array);
-            assert_true(position < array->count);
-            assert_ptr_equal(array->rows[position], row); /* the index matches the row */
-        }
+        const struct posting_block *block = chunk->postings[posting];
+        bool in = usable && (posting < POSTING_LOAD ? true
+                             : posting < POSTING_CAPABILITY
+                                 ? values.load == posting - POSTING_LOAD
+                                 : capability_set_has(values.capabilities, posting - POSTING_CAPABILITY));
+        bool set = block != NULL && (block->words[unit / 64] >> unit % 64 & 1) != 0;
+        assert_int_equal(set, in); /* the index matches the row */
     }
-    for (struct table *table = partition->table; table != NULL; table = table->next) {
-        for (uint64_t head = 0; head <= table->owners_mask; head++) {
-            for (struct registry_row *at = table->owners[head]; at != NULL; at = row_links(at)->owner_next) {
-                owned |= at == row;
-            }
-        }
+    struct owner *owner;
+    OK(owner_ensure(registry, row->actor, &owner));
+    for (row_ref at = owner->first; at != REF_NONE; at = links_of(registry, at)->next) {
+        owned |= at == ref;
     }
     assert_true(owned);
 }
 
-static inline size_t audit_leases(const struct registry_row *row) {
+static inline size_t audit_leases(const struct details *details) {
     size_t count = 0;
-    if (row != NULL) {
-        const struct row_lease *lease = row_lease(row);
-        assert_true(lease->link != NULL && *lease->link == row);
-        for (const struct registry_row *child = lease->child; child != NULL;
-             child = row_lease(child)->sibling) {
-            assert_true(row_lease(child)->expires_ns >= lease->expires_ns);
+    if (details != NULL) {
+        assert_true(details->link != NULL && *details->link == details);
+        for (const struct details *child = details->child; child != NULL; child = child->sibling) {
+            assert_true(child->expires_ns >= details->expires_ns);
             count += audit_leases(child);
         }
         count++;
@@ -137,56 +138,83 @@ static inline size_t audit_leases(const struct registry_row *row) {
     return count;
 }
 
+/* Bits that are set in the partition's chunks. */
+static inline void audit_blocks(const struct partition *partition, size_t found[3]) {
+    for (unsigned at = 0; at < NAMESPACES_MAX; at++) {
+        const struct shelf *shelf = partition->shelves[at];
+        for (const struct chunk *chunk = shelf == NULL ? NULL : shelf->chunks; chunk != NULL;
+             chunk = chunk->next) {
+            for (unsigned posting = 0; posting < POSTINGS; posting++) {
+                const struct posting_block *block = chunk->postings[posting];
+                for (unsigned word = 0; block != NULL && word < (chunk->capacity + 63) / 64; word++) {
+                    found[posting < POSTING_LOAD         ? 0
+                          : posting < POSTING_CAPABILITY ? 1
+                                                         : 2] +=
+                        (size_t)__builtin_popcountll(block->words[word]);
+                    assert_int_equal(block->summary >> word & 1, block->words[word] != 0);
+                }
+            }
+        }
+    }
+}
+
+static inline size_t audit_bits(const struct capability_set *set) {
+    size_t bits = 0;
+    for (unsigned word = 0; word < ARRAY_COUNT(set->bits); word++) {
+        bits += (size_t)__builtin_popcountll(set->bits[word]);
+    }
+    return bits;
+}
+
 /* Rows of the partition, each in every place it must be in, and nothing else in any. `deep`: the rows' places
  * too (quadratic). */
-static inline size_t audit_partition(const struct partition *partition, bool deep) {
+static inline size_t audit_partition(struct registry *registry, const struct partition *partition,
+                                     bool deep) {
     size_t rows = 0, leases = 0, bits = 0, usable = 0, found[3] = {0};
     for (struct table *table = partition->table; table != NULL; table = table->next) {
-        size_t used = 0, tombs = 0;
-        for (uint64_t at = 0; at < (table->mask + 1) * SLOTS_PER_BUCKET; at++) {
-            tombs += table->slots[at] == SLOT_TOMB;
-            if (slot_used(table->slots[at])) {
-                const struct registry_row *row = slot_row(table->slots[at]);
-                bool up = row->health == HEALTH_UP || row->health == HEALTH_DEGRADED;
+        size_t used = 0;
+        for (uint64_t at = 0; at < table->count; at++) {
+            for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++) {
+                if ((table->buckets[at].tags[slot / 4] >> slot % 4 * 16 & TAG_USED) == 0) {
+                    continue;
+                }
+                row_ref ref = table->buckets[at].refs[slot];
+                struct values values;
+                state_values(registry, row_state(row_of(registry, ref)), &values);
+                bool up = values.health == HEALTH_UP || values.health == HEALTH_DEGRADED;
                 used++;
                 usable += up;
-                bits += up ? row_links(row)->capability_count : 0;
-                leases += (row->parts & ROW_LEASE) != 0;
+                bits += up ? audit_bits(values.capabilities) : 0;
+                leases += values.expires_ns != 0;
                 if (deep) {
-                    audit_row(partition, row);
+                    audit_row(registry, ref);
                 }
             }
         }
         assert_int_equal(used, table->used);
-        assert_int_equal(tombs, table->tombs);
-        assert_true(used + tombs <= table->limit);
+        assert_true(used <= table->limit);
         rows += used;
     }
-    for (unsigned at = 0; at < NAMESPACES_MAX; at++) {
-        for (unsigned posting = 0; partition->indexes[at] != NULL && posting < POSTINGS; posting++) {
-            const struct posting_array *array = partition->indexes[at]->postings[posting];
-            found[posting < POSTING_CAPABILITY ? posting : POSTING_CAPABILITY] +=
-                array == NULL ? 0 : array->count;
-        }
-    }
-    assert_int_equal(found[POSTING_ALL], rows);
-    assert_int_equal(found[POSTING_USABLE], usable);
-    assert_int_equal(found[POSTING_CAPABILITY], bits);
+    audit_blocks(partition, found);
+    assert_int_equal(found[0], usable);
+    assert_int_equal(found[1], usable);
+    assert_int_equal(found[2], bits);
     assert_int_equal(audit_leases(partition->leases), leases);
     assert_int_equal(partition->rows, rows);
     return rows;
 }
 
 static inline void rig_audit(const struct rig *rig, bool deep) {
-    size_t rows = 0;
+    size_t rows = 0, spare = 0;
     for (uint32_t at = 0; at <= rig->registry->partition_mask; at++) {
         struct partition *partition = &rig->registry->partitions[at];
         spin_lock(&partition->lock);
-        rows += audit_partition(partition, deep);
+        rows += audit_partition(rig->registry, partition, deep);
+        spare += partition->spare;
         spin_unlock(&partition->lock);
     }
     assert_int_equal(rows, registry_count(rig->registry));
-    assert_int_equal(rows, rig->registry->rows);
+    assert_int_equal(rows + spare, rig->registry->rows);
 }
 
 #endif

@@ -153,9 +153,13 @@ static bool agrees(struct watcher *watcher, struct turn *turn) {
         if (replica->there != (row != NULL)) {
             return false;
         }
-        if (row != NULL && (row->version != replica->version || row->health != replica->health ||
-                            row->actor != replica->actor ||
-                            registry_row_capabilities(row)->bits[0] != replica->capabilities)) {
+        if (row == NULL) {
+            continue;
+        }
+        struct registry_view view;
+        registry_row_view(watcher->world->rig.registry, row, &view);
+        if (view.version != replica->version || view.health != replica->health ||
+            row->actor != replica->actor || view.capabilities->bits[0] != replica->capabilities) {
             return false;
         }
     }

@@ -1,0 +1,282 @@
+/* Chunks: where rows are. A shelf (of a partition and namespace) has a list of them; rows of up to 16 bytes of
+ * name take one unit, longer ones several in a row.
+ *
+ * Invariants: a unit is in a row that is linked, in limbo (its batch waits, or will), settled (no reader holds
+ *             it), or free; a chunk's id is its place in the directory for the registry's life. The directory
+ *             has a chunk before any ref into it is published.
+ * Waiting:    units that were unlinked are listed in their partition's limbo. One batch of a partition waits for
+ *             a grace period at a time; what leaves it is put back to the free lists a few at a time, by those
+ *             who need units. So a removal costs no grace node, no block and no lock of the grace list.
+ * Threads: the partition's lock; the directory: chunk_lock. Memory: the account; freed with the registry. */
+#include "registry/registry_private.h"
+
+#define SETTLE_STEPS 16U
+
+static struct directory *directory_of(const struct registry *registry) {
+    /* Acquire pairs with directory_install: its places are seen. */
+    return atomic_load_explicit(&registry->directory, memory_order_acquire);
+}
+
+struct chunk *chunk_of(const struct registry *registry, row_ref ref) {
+    return directory_chunk(directory_of(registry), ref);
+}
+
+struct registry_row *row_of(const struct registry *registry, row_ref ref) {
+    return directory_row(directory_of(registry), ref);
+}
+
+struct links *links_of(const struct registry *registry, row_ref ref) {
+    struct chunk *chunk = chunk_of(registry, ref);
+    struct links *links = (struct links *)(void *)(chunk->units + (size_t)chunk->capacity * ROW_UNIT);
+    return &links[ref & (CHUNK_UNITS - 1)];
+}
+
+size_t chunk_bytes(uint32_t capacity) {
+    return sizeof(struct chunk) + (size_t)capacity * (ROW_UNIT + sizeof(struct links));
+}
+
+struct chunk *chunk_new(struct account *account, uint32_t capacity) {
+    struct chunk *chunk = memory_alloc_aligned(account, 64, chunk_bytes(capacity));
+    if (chunk != NULL) {
+        chunk->capacity = capacity;
+    }
+    return chunk;
+}
+
+size_t block_bytes(uint32_t capacity) {
+    return sizeof(struct posting_block) + (capacity + 63) / 64 * sizeof(uint64_t);
+}
+
+/* ---- shelves ---- */
+
+struct shelf *shelf_of(const struct partition *partition, uint32_t namespace_id) {
+    /* Acquire pairs with shelf_install: it is seen whole. */
+    return atomic_load_explicit(&partition->shelves[namespace_id], memory_order_acquire);
+}
+
+struct shelf *shelf_new(struct account *account) {
+    struct shelf *shelf = memory_alloc(account, sizeof *shelf);
+    for (unsigned at = 0; shelf != NULL && at < ROW_UNITS_MAX; at++) {
+        shelf->free[at] = REF_NONE;
+    }
+    return shelf;
+}
+
+void shelf_install(struct partition *partition, uint32_t namespace_id, struct shelf *shelf) {
+    atomic_store_explicit(&partition->shelves[namespace_id], shelf, memory_order_release); /* shelf_of */
+    counted(&partition->bytes, sizeof *shelf);
+}
+
+enum troupe_error shelf_ensure(struct registry *registry, struct partition *partition,
+                               uint32_t namespace_id) {
+    if (shelf_of(partition, namespace_id) != NULL) {
+        return TROUPE_OK;
+    }
+    struct shelf *shelf = shelf_new(registry->account);
+    if (shelf == NULL) {
+        return TROUPE_NOMEM;
+    }
+    spin_lock(&partition->lock);
+    if (shelf_of(partition, namespace_id) == NULL) { /* another thread may have been first */
+        shelf_install(partition, namespace_id, shelf);
+        shelf = NULL;
+    }
+    spin_unlock(&partition->lock);
+    memory_free(registry->account, shelf);
+    return TROUPE_OK;
+}
+
+void shelf_free(struct registry *registry, struct shelf *shelf) {
+    if (shelf == NULL) {
+        return;
+    }
+    struct chunk *chunk = atomic_load_explicit(&shelf->chunks, memory_order_relaxed); /* alone now */
+    while (chunk != NULL) {
+        struct chunk *next = atomic_load_explicit(&chunk->next, memory_order_relaxed);
+        for (unsigned posting = 0; posting < POSTINGS; posting++) {
+            memory_free(registry->account,
+                        atomic_load_explicit(&chunk->postings[posting], memory_order_relaxed));
+        }
+        memory_free(registry->account, chunk);
+        chunk = next;
+    }
+    memory_free(registry->account, shelf);
+}
+
+/* ---- the directory ---- */
+
+struct directory *directory_new(struct account *account, uint32_t capacity) {
+    struct directory *directory =
+        memory_alloc(account, sizeof *directory + capacity * sizeof directory->chunks[0]);
+    if (directory != NULL) {
+        directory->capacity = capacity;
+    }
+    return directory;
+}
+
+size_t directory_wanted(struct registry *registry) {
+    spin_lock(&registry->chunk_lock);
+    size_t capacity = directory_of(registry)->capacity;
+    bool full = registry->chunk_count == capacity;
+    spin_unlock(&registry->chunk_lock);
+    return full ? 2 * capacity : 0;
+}
+
+struct directory *directory_install(struct registry *registry, struct directory *directory) {
+    spin_lock(&registry->chunk_lock);
+    struct directory *old = directory_of(registry);
+    bool needed = directory->capacity > old->capacity;
+    if (needed) {
+        for (uint32_t id = 0; id < registry->chunk_count; id++) { /* relaxed both: published below */
+            atomic_store_explicit(&directory->chunks[id],
+                                  atomic_load_explicit(&old->chunks[id], memory_order_relaxed),
+                                  memory_order_relaxed);
+        }
+        atomic_store_explicit(&registry->directory, directory, memory_order_release); /* directory_of */
+    }
+    spin_unlock(&registry->chunk_lock);
+    return needed ? old : directory;
+}
+
+static void directory_deferred(void *context, struct grace_node *node) {
+    memory_free(context, (char *)node - offsetof(struct directory, node));
+}
+
+void directory_retire(struct registry *registry, struct directory *directory) {
+    if (directory != NULL) {
+        directory->node = (struct grace_node){.fn = directory_deferred, .context = registry->account};
+        registry_retire(registry, &directory->node);
+    }
+}
+
+static void shelf_append(struct shelf *shelf, struct chunk *chunk) {
+    /* Release: whoever walks the shelf (index_find) sees the chunk whole. */
+    if (shelf->newest == NULL) {
+        atomic_store_explicit(&shelf->chunks, chunk, memory_order_release);
+    } else {
+        atomic_store_explicit(&shelf->newest->next, chunk, memory_order_release);
+    }
+    shelf->newest = chunk;
+}
+
+bool chunk_install(struct registry *registry, struct partition *partition, uint32_t namespace_id,
+                   struct chunk *chunk) {
+    spin_lock(&registry->chunk_lock);
+    struct directory *directory = directory_of(registry);
+    bool room = registry->chunk_count < directory->capacity;
+    if (room) {
+        chunk->id = registry->chunk_count++;
+        /* Relaxed: published with the first ref into it. */
+        atomic_store_explicit(&directory->chunks[chunk->id], chunk, memory_order_relaxed);
+    }
+    spin_unlock(&registry->chunk_lock);
+    if (room) {
+        shelf_append(shelf_of(partition, namespace_id), chunk);
+        counted(&partition->bytes, chunk_bytes(chunk->capacity));
+    }
+    return room;
+}
+
+/* ---- units ---- */
+
+void unit_give(struct registry *registry, struct shelf *shelf, row_ref ref, uint32_t units) {
+    links_of(registry, ref)->next = shelf->free[units - 1];
+    shelf->free[units - 1] = ref;
+}
+
+/* Puts some of what has settled where it belongs. */
+static void settled_sort(struct registry *registry, struct partition *partition) {
+    for (unsigned step = 0; step < SETTLE_STEPS && partition->settled != REF_NONE; step++) {
+        row_ref ref = partition->settled;
+        uint64_t state = row_state(row_of(registry, ref));
+        partition->settled = links_of(registry, ref)->next;
+        unit_give(registry, shelf_of(partition, state_namespace(state)), ref, row_units(state_length(state)));
+        counted(&partition->waiting, UINT64_MAX); /* one less */
+    }
+}
+
+row_ref unit_take(struct registry *registry, struct partition *partition, struct shelf *shelf, uint32_t units,
+                  uint32_t *ret_capacity) {
+    row_ref *free = &shelf->free[units - 1];
+    if (*free == REF_NONE && partition->settled != REF_NONE) {
+        settled_sort(registry, partition);
+    }
+    row_ref ref = *free;
+    if (ref != REF_NONE) {
+        *free = links_of(registry, ref)->next;
+        return ref;
+    }
+    struct chunk *chunk = shelf->newest;
+    if (chunk == NULL) {
+        *ret_capacity = CHUNK_UNITS_FIRST;
+        return REF_NONE;
+    }
+    uint32_t left = chunk->capacity - chunk->used;
+    if (left < units) {
+        if (left != 0) { /* fewer than ROW_UNITS_MAX */
+            unit_give(registry, shelf, chunk->id << CHUNK_BITS | chunk->used, left);
+            chunk->used = chunk->capacity;
+        }
+        uint32_t larger = 8 * chunk->capacity;
+        *ret_capacity = larger < CHUNK_UNITS ? larger : CHUNK_UNITS;
+        return REF_NONE;
+    }
+    ref = chunk->id << CHUNK_BITS | chunk->used;
+    chunk->used += units;
+    return ref;
+}
+
+/* ---- limbo ---- */
+
+static void batch_passed(void *context, struct grace_node *node) {
+    struct batch *batch = (struct batch *)(void *)((char *)node - offsetof(struct batch, node));
+    (void)context;
+    if (batch->orphan) {
+        memory_free(batch->account, batch);
+        return;
+    }
+    /* Release pairs with limbo_settle: what readers did with the rows, which the grace period has put before
+     * this, comes before their units are used again. */
+    atomic_store_explicit(&batch->passed, true, memory_order_release);
+}
+
+struct batch *batch_new(struct account *account) {
+    struct batch *batch = memory_alloc(account, sizeof *batch);
+    if (batch != NULL) {
+        batch->account = account;
+        batch->node.fn = batch_passed;
+    }
+    return batch;
+}
+
+void limbo_put(struct registry *registry, struct partition *partition, row_ref ref) {
+    links_of(registry, ref)->next = partition->limbo;
+    partition->limbo = ref;
+    partition->limbo_count++;
+    counted(&partition->waiting, 1);
+}
+
+void limbo_settle(struct partition *partition) {
+    struct batch *batch = partition->batch;
+    if (!partition->batch_busy || partition->settled != REF_NONE ||
+        !atomic_load_explicit(&batch->passed, memory_order_acquire)) { /* batch_passed */
+        return;
+    }
+    partition->settled = batch->first;
+    partition->batch_busy = false;
+    partition->batch_count = 0;
+}
+
+struct batch *limbo_leave(struct partition *partition) {
+    struct batch *batch = partition->batch;
+    if (partition->batch_busy || partition->limbo == REF_NONE) {
+        return NULL;
+    }
+    batch->first = partition->limbo;
+    atomic_store_explicit(&batch->passed, false, memory_order_relaxed); /* ours until it is retired */
+    partition->batch_busy = true;
+    partition->batch_count = partition->limbo_count;
+    partition->limbo = REF_NONE;
+    partition->limbo_count = 0;
+    return batch;
+}
