@@ -62,6 +62,19 @@ static void discharge(struct account *account, uint64_t bytes) {
     atomic_fetch_sub_explicit(&account->bytes, (int64_t)bytes, memory_order_relaxed);
 }
 
+bool account_charge(struct account *account, size_t bytes, bool refusable) {
+    if (charge(account, bytes))
+        return true;
+    if (refusable)
+        return false;
+    atomic_fetch_add_explicit(&account->bytes, (int64_t)bytes, memory_order_relaxed);
+    return true;
+}
+
+void account_discharge(struct account *account, size_t bytes) {
+    discharge(account, bytes);
+}
+
 void *memory_alloc(struct account *account, size_t bytes) {
     CHECK(account != NULL);
     if (refused() || bytes > SIZE_MAX_BLOCK || !charge(account, bytes))

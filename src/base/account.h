@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/error.h"
+
 struct account {
     const char *name;
     _Atomic int64_t bytes;
@@ -26,6 +28,12 @@ void *memory_alloc_aligned(struct account *account, size_t alignment,
                            size_t bytes);                     /* free with memory_free */
 char *memory_text(struct account *account, const char *text); /* strdup */
 void memory_free(struct account *account, void *block);       /* NULL is fine */
+
+/* Bytes of memory that is not the account's block, such as a message on its way to the account's owner. False: the
+ * limit would be passed; with `refusable` false it is charged all the same (what must not be refused is counted
+ * still, and what comes next is refused). */
+MUST_CHECK bool account_charge(struct account *account, size_t bytes, bool refusable);
+void account_discharge(struct account *account, size_t bytes);
 
 /* n >= 1 counts down over every allocation of the process; 0 switches off. Tests only. */
 void memory_fail_after(int64_t n);

@@ -1,14 +1,20 @@
-/* The actor: one 256-byte cell that holds its mailbox, its gate and everything a turn needs.
+/* The actor: one cell of two cache lines. A turn and a send between neighbours touch the first one alone.
  *
- * Gate:    {generation:24, requests:18, all:22} in one word. A send is admitted by one compare-and-swap that
- * checks the generation and the bound and counts the message in; the receiver counts it out after its turn.
- * So - whoever makes `all` leave 0 puts the actor into a run queue (after its push), and whoever makes it 0
- * again is the worker that runs it: an actor is in at most one run queue, or running, and exactly while all
- * > 0; - an admitted message keeps the cell from being recycled: an ending actor first moves its generation
- * on (nobody is admitted any more) and drains until all == 0. A cell whose generation reaches GENERATION_MAX
- * is never used again, so a reference is never reborn.
- * Threads: line 0 is any thread's; the rest belongs to the worker that runs the actor (handed over by the
- *          run queue), but for the two monitor lists, which belong to runtime.monitor_lock. */
+ * Owner:   every actor belongs to one worker, `owner`; that worker's thread alone runs it and touches what is the
+ *          owner's, without a single locked instruction. Ownership moves in two ways. The owner hands a runnable
+ *          actor to an idle worker (scheduler.c). And while the owner is away (parked; its `presence` says so), a
+ *          worker that sends to one of its actors takes that actor over, under the owner's LENT mark (worker_claim),
+ *          so that nobody is woken for it. Pinned actors stay with worker 0.
+ * Gate:    {generation:24, requests:18, all:22} in one word, for everybody else. A send from another thread is
+ *          admitted by one compare-and-swap that checks the generation and the bound and counts the message in.
+ *          - `all` counts what was admitted and not fetched yet, so it keeps the cell from being recycled: an ending
+ *          actor moves its generation on (nobody is admitted any more), and its cell is free when all == 0 and no
+ *          notice is under way. A cell whose generation reaches GENERATION_MAX is never used again, so a reference
+ *          is never reborn.
+ *          - `requests` counts the requests in the mailbox and the owner's `credit`: places that are reserved for
+ *          its next sends and given back in batches. So the bound is never passed, and a neighbour's send costs no
+ *          read-modify-write; others may be refused up to 1/32 of the bound early (bounds below 64: exact).
+ * Threads: owner: the owning worker's thread. any: atomic. The monitor lists belong to runtime.monitor_lock. */
 #ifndef RUNTIME_ACTOR_H
 #define RUNTIME_ACTOR_H
 
@@ -25,9 +31,13 @@
 #define GENERATION_MAX 0xffffffU
 #define REQUESTS_MAX 200000U /* leaves room in 18 bits */
 #define ALL_MAX 4000000U     /* of 22 bits: replies and system messages are bounded by what they answer */
+#define CREDIT_MAX 32U
 /* Requests with larger payloads are also bounded by mailbox_bytes_max; smaller ones by their number alone,
  * which saves an atomic per message (1024 x 1 KiB by default). */
 #define REQUEST_BYTES_SMALL 1024U
+
+#define OWNER_WORKER 0x3fU /* of actor.owner */
+#define OWNER_PINNED 0x80U
 
 struct monitor;
 struct oneshot;
@@ -35,35 +45,30 @@ struct oneshot;
 enum actor_phase { ACTOR_FREE, ACTOR_LIVE, ACTOR_ENDING };
 
 struct actor {
-    /* line 0: any thread */
-    struct cell cell; /* next: the run queue or the free list */
+    struct cell cell; /* next: the run queue or the free list; second: the notices of a worker */
     _Atomic uint64_t gate;
-    _Atomic(struct message *) head; /* of the mailbox: newest */
-    _Atomic uint64_t request_bytes; /* of large requests */
+    struct mailbox mailbox;
+    actor_handler handle; /* owner, as what follows */
+    void *state;
+    _Atomic uint8_t owner;   /* worker and OWNER_PINNED; any thread reads */
+    uint8_t phase;           /* enum actor_phase */
+    bool ready;              /* in a run queue, in somebody's hands on the way to one, or running */
+    bool exiting;            /* ends after this turn */
+    _Atomic uint16_t credit; /* reserved requests that are not used; owner writes, others read a hint */
+    uint8_t credit_keep;     /* how many may stay */
+    _Atomic uint8_t charge;  /* whose account its messages are charged to; 0: nobody's; any thread reads */
+    /* line 1: rarely */
+    _Alignas(64) void (*destroy)(void *state);
+    struct oneshot *timers;
+    struct monitor *monitors;       /* who watches me: runtime.monitor_lock */
+    struct monitor *watching;       /* whom I watch: runtime.monitor_lock */
+    _Atomic(const char *) name;     /* lives as long as the runtime */
+    _Atomic uint64_t request_bytes; /* of large requests; any thread */
     _Atomic uint64_t request_bytes_max;
     _Atomic uint32_t requests_max;
-    _Atomic uint32_t stops; /* actor_stop calls that had no memory for an EXIT; each counted in the gate */
-    /* line 1: owner */
-    _Alignas(64) struct message *tail;
-    actor_handler handle;
-    void *state;
-    void (*destroy)(void *state);
-    struct oneshot *timers;
-    actor_ref self;
-    enum troupe_error exit_reason;
-    bool exiting; /* ends after this turn */
-    bool pinned;
-    uint8_t phase;       /* enum actor_phase */
-    uint8_t release_max; /* turns after which the gate is told, inside a slice */
-    uint8_t last_worker;
-    /* line 2: rarely */
-    struct monitor *monitors; /* who watches me: runtime.monitor_lock */
-    struct monitor *watching; /* whom I watch: runtime.monitor_lock */
-    char name[24];
-    /* The mailbox's stub; last because it ends in a flexible array. */
-    _Alignas(16) struct message stub;
+    uint32_t exit_reason; /* enum troupe_error; owner */
 };
-_Static_assert(sizeof(struct actor) <= 256, "an idle actor is at most 256 bytes, mailbox included");
+_Static_assert(sizeof(struct actor) == 128, "an idle actor is two cache lines, mailbox included");
 
 static inline actor_ref actor_ref_make(uint32_t generation, uint32_t slot) {
     return (uint64_t)generation << 32 | slot;
@@ -73,6 +78,11 @@ static inline uint32_t actor_ref_generation(actor_ref ref) {
 }
 static inline uint32_t actor_ref_slot(actor_ref ref) {
     return (uint32_t)ref;
+}
+/* Of a live actor; its owner. */
+static inline actor_ref actor_self(const struct actor *actor) {
+    uint64_t gate = atomic_load_explicit(&actor->gate, memory_order_relaxed); /* its generation stands */
+    return actor_ref_make(GATE_GENERATION_OF(gate), actor->cell.index);
 }
 
 #endif

@@ -1,14 +1,17 @@
-/* Asks: a request whose answer is promised. The promise is a oneshot, found by the number in message->reply.
+/* Asks: a request whose answer is promised. The promise is a oneshot, found by the number in message->reply: of the
+ * question on its way there (`sender` is the asker), of an answer on its way back (MESSAGE_ANSWERS).
  *
- * Invariants: exactly one of reply, DEAD and TIMEOUT reaches the asker; a message that carries the number of
- *             a promise which is kept already is an ordinary message.
- * Threads: actor_ask: a turn; actor_reply: any. */
+ * Invariants: the first answer that the asker's worker takes out of the asker's mailbox is handled, no other one; a
+ *             question that is destroyed unanswered becomes its own answer, DEAD, and a promise that is due sends
+ *             TIMEOUT; so exactly one result is handled, and none needs memory. An asker that ends before settles
+ *             by ask_abandoned.
+ * Threads: actor_ask: a turn; actor_reply, abandoned: any; settle: the asker's worker. */
 #include "runtime/oneshot.h"
 
 enum troupe_error actor_ask(struct turn *turn, actor_ref to, struct message **message, uint64_t token,
                             uint64_t timeout_ns) {
     struct message *asked = *message;
-    CHECK(asked != NULL && asked->reply == 0);
+    CHECK(asked != NULL && asked->reply == 0 && (asked->flags & MESSAGE_HOME_MASK) == MESSAGE_HOME_POOL);
     struct worker *worker = worker_of_turn(turn);
     uint64_t deadline_ns = UINT64_MAX;
     if (timeout_ns != 0 && timeout_ns < UINT64_MAX - 1 - turn->now_ns) {
@@ -22,10 +25,11 @@ enum troupe_error actor_ask(struct turn *turn, actor_ref to, struct message **me
     }
     asked->reply = oneshot_id(promise);
     asked->token = token;
+    asked->sender = turn->self;
+    asked->flags &= ~MESSAGE_ANSWERED;
     error = actor_send(turn->runtime, turn, to, message);
     if (error != TROUPE_OK) {
-        oneshot_close(turn->runtime, asked->reply, ONESHOT_CLOSED);
-        oneshot_release(turn->runtime, worker, promise);
+        oneshot_settle(worker, promise);
         asked->reply = 0;
     }
     return error;
@@ -37,18 +41,41 @@ void actor_reply(struct turn *turn, const struct message *asked, struct message 
     CHECK(message_kind_class(answer->kind) == MESSAGE_CLASS_REPLY && answer->reply == 0);
     struct runtime *runtime = answer->runtime;
     struct worker *worker = turn != NULL ? worker_of_turn(turn) : worker_current(runtime);
-    struct oneshot *promise = asked->reply != 0 ? oneshot_close(runtime, asked->reply, ONESHOT_CLOSED) : NULL;
-    if (promise == NULL) {
+    if (asked->reply == 0 || (asked->flags & MESSAGE_ANSWERED) != 0) {
         COUNT(runtime, worker, late_replies);
         message_destroy(runtime, worker, answer);
         return;
     }
+    /* The caller holds the question, so the mark is its to make, though the content is none of its business. */
+    ((struct message *)(uintptr_t)asked)->flags |= MESSAGE_ANSWERED;
     answer->sender = turn != NULL ? turn->self : 0;
-    answer->token = promise->message.token;
-    actor_ref asker = promise->owner;
-    oneshot_release(runtime, worker, promise);
-    if (actor_deliver(runtime, worker, asker, answer) != TROUPE_OK) {
-        COUNT(runtime, worker, late_replies);
+    answer->reply = asked->reply;
+    answer->flags |= MESSAGE_ANSWERS;
+    if (actor_deliver(runtime, worker, asked->sender, answer) != TROUPE_OK) {
         message_destroy(runtime, worker, answer);
+    }
+}
+
+bool ask_settle(struct worker *worker, struct actor *actor, struct message *message) {
+    struct oneshot *promise = oneshot_find(worker->runtime, message->reply);
+    if (promise == NULL || promise->owner != actor_self(actor)) {
+        return false; /* its destruction counts it */
+    }
+    uint64_t token = promise->token;
+    message->reply = 0;
+    message->flags &= ~MESSAGE_ANSWERS;
+    message->token = token;
+    if (message->kind == MESSAGE_ASK_FAILED) {
+        MESSAGE_PAYLOAD(message, struct message_ask_failed)->token = token;
+    }
+    oneshot_settle(worker, promise);
+    return true;
+}
+
+/* An answer is destroyed where it cannot be handled any more: at an asker that ends or has ended. */
+void ask_abandoned(struct runtime *runtime, struct worker *worker, uint64_t id) {
+    struct oneshot *promise = id != 0 ? oneshot_close(runtime, id, ONESHOT_CLOSED) : NULL;
+    if (promise != NULL) {
+        oneshot_release(runtime, worker, promise);
     }
 }

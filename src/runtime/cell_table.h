@@ -17,7 +17,7 @@
 struct cell {          /* first member of every cell */
     struct cell *next; /* owner: the free list it is in; while in use: its user's */
     uint32_t index;
-    uint32_t unused;
+    uint32_t second; /* a second link, of its user; in use or not */
 };
 
 struct cell_cache { /* owner: one worker */

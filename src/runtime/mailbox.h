@@ -1,60 +1,168 @@
-/* The mailbox: an intrusive queue of messages with many senders and one receiver (Vyukov 2008,
- * www.1024cores.net, "intrusive MPSC node-based queue").
+/* The mailbox: what other threads brought, newest first, in one word, and the owner's own list, oldest first.
  *
- * Which calls exclude which: push: any thread, wait-free. pop, reset: one thread at a time (the worker that
- * runs the actor; workers hand the actor over through the run queue, whose orders publish `tail`).
- * Invariants: per-sender FIFO. Between a push's exchange and its store the queue is cut: pop then says empty
- * although newer messages are behind; the receiver's gate (actor.h) counts them, so they are not forgotten.
- * Memory:     owns nothing; a message belongs to the queue from push to pop. */
+ *   arrived:  0 --bring, call--> message and calls, or NOTICED --fetch(early)--> NOTICED --fetch(at the notice)--> 0
+ *
+ * Which calls exclude which: bring and call: any thread, lock-free. The rest: the owner, that is the worker whose
+ * the actor is (actor.h); ownership is handed on with release and acquire, which publishes `last`.
+ * Invariants: `arrived` is not 0 exactly while a notice to the owner is under way, owed by whoever moved it from 0;
+ *             so there is one notice at most, and none is lost. Fetching before the notice comes leaves NOTICED
+ *             behind. Per-sender FIFO: what a sender brought before it became the owner's neighbour is visible to
+ *             the owner, and put() comes after a fetch of it.
+ * Cost:       put and take touch nothing that is shared; bring is one compare-and-swap; a fetch is one exchange for
+ *             all that arrived.
+ * Memory:     owns nothing; a message belongs to the mailbox from bring or put to take. */
 #ifndef RUNTIME_MAILBOX_H
 #define RUNTIME_MAILBOX_H
 
 #include "runtime/runtime.h"
 
-static inline void mailbox_push(_Atomic(struct message *) *head, struct message *message) {
-    atomic_store_explicit(&message->next, NULL, memory_order_relaxed); /* published by the store below */
-    /* Release: the stub's and this message's `next` are set before somebody links behind it; acquire: pairs
-     * with the previous pusher's release, so that writing its `next` comes after its own reset of it. */
-    struct message *previous = atomic_exchange_explicit(head, message, memory_order_acq_rel);
-    /* Release pairs with the acquire loads in mailbox_pop: the receiver sees the payload. */
-    atomic_store_explicit(&previous->next, message, memory_order_release);
+struct mailbox {
+    _Atomic uintptr_t
+        arrived; /* any thread; the newest message (they are linked by next, ended by NULL) and tags */
+    struct message *last; /* owner; circular: last->next is the oldest; NULL: empty */
+};
+/* Messages are aligned to 16 bytes: */
+#define MAILBOX_NOTICED ((uintptr_t)1) /* there is no message, but a notice is under way */
+#define MAILBOX_CALL ((uintptr_t)2)    /* counts calls: messages that nobody had memory for */
+#define MAILBOX_CALLS ((uintptr_t)14)
+#define MAILBOX_TAGS ((uintptr_t)15)
+
+static inline struct message *message_next(const struct message *message) {
+    /* Relaxed here and below: `next` is the thread's own, or published by the orders of `arrived`. */
+    return atomic_load_explicit(&message->next, memory_order_relaxed);
 }
 
-/* NULL: empty, or cut by a push that is not done yet. */
-static inline struct message *mailbox_pop(_Atomic(struct message *) *head, struct message **tail,
-                                          struct message *stub) {
-    struct message *first = *tail;
-    struct message *next = atomic_load_explicit(&first->next, memory_order_acquire); /* pairs with push */
-    if (first == stub) {
-        if (next == NULL) {
-            return NULL;
+static inline void message_link(struct message *message, struct message *next) {
+    atomic_store_explicit(&message->next, next, memory_order_relaxed);
+}
+
+static inline void mailbox_reset(struct mailbox *mailbox) {
+    mailbox->last = NULL;
+}
+
+/* True: the caller owes the owner a notice. */
+static inline bool mailbox_bring(struct mailbox *mailbox, struct message *message) {
+    uintptr_t before = atomic_load_explicit(&mailbox->arrived, memory_order_relaxed), after;
+    do {
+        message_link(message, (struct message *)(before & ~MAILBOX_TAGS));
+        after = (uintptr_t)message | (before & MAILBOX_CALLS);
+        /* Release pairs with the acquire of mailbox_fetch: the owner sees the payload and `next`. Acquire pairs with
+         * its release: whoever owes the next notice comes after the owner is done with the last one. */
+    } while (!atomic_compare_exchange_weak_explicit(&mailbox->arrived, &before, after, memory_order_acq_rel,
+                                                    memory_order_relaxed));
+    return before == 0;
+}
+
+/* Brings one call. True: the caller owes the notice. */
+static inline bool mailbox_call(struct mailbox *mailbox) {
+    uintptr_t before = atomic_load_explicit(&mailbox->arrived, memory_order_relaxed);
+    for (;;) {
+        if ((before & MAILBOX_CALLS) == MAILBOX_CALLS) { /* see mailbox_called: a race of many threads */
+            thrd_yield();
+            before =
+                atomic_load_explicit(&mailbox->arrived, memory_order_relaxed); /* the exchange checks it */
+            continue;
         }
-        *tail = first = next;
-        next = atomic_load_explicit(&first->next, memory_order_acquire); /* pairs with push */
+        /* As in mailbox_bring. */
+        if (atomic_compare_exchange_weak_explicit(&mailbox->arrived, &before,
+                                                  (before + MAILBOX_CALL) & ~MAILBOX_NOTICED,
+                                                  memory_order_acq_rel, memory_order_relaxed)) {
+            return before == 0;
+        }
     }
-    if (next != NULL) {
-        *tail = next;
-        return first;
+}
+
+/* Calls enough are waiting: another one would tell the owner nothing. */
+static inline bool mailbox_called(const struct mailbox *mailbox) {
+    /* Relaxed: a hint, and half of the room for calls is left to those who looked at the same time. */
+    return (atomic_load_explicit(&mailbox->arrived, memory_order_relaxed) & MAILBOX_CALLS) >=
+           3 * MAILBOX_CALL;
+}
+
+/* Something is there to be fetched. */
+static inline bool mailbox_arrived(const struct mailbox *mailbox) {
+    /* Relaxed: what must be seen was brought by a thread that synchronised with ours since. */
+    return (atomic_load_explicit(&mailbox->arrived, memory_order_relaxed) & ~MAILBOX_NOTICED) != 0;
+}
+
+/* Owner. */
+static inline void mailbox_put(struct mailbox *mailbox, struct message *message) {
+    struct message *last = mailbox->last;
+    if (last == NULL) {
+        message_link(message, message);
+    } else {
+        message_link(message, message_next(last));
+        message_link(last, message);
     }
-    /* `first` is the last one linked. If it is the newest, the stub goes behind it so that it can be taken.
-     * Acquire pairs with the release of push's exchange; a stale value only makes us say empty too early. */
-    if (first != atomic_load_explicit(head, memory_order_acquire)) {
+    mailbox->last = message;
+}
+
+/* Owner: moves what arrived behind the own list, oldest first; returns how many. `noticed`: the notice has come;
+ * else only when mailbox_arrived. */
+static inline unsigned mailbox_fetch(struct mailbox *mailbox, bool noticed, unsigned *ret_calls) {
+    /* Acquire pairs with the release of mailbox_bring (each is a read-modify-write, so the newest one's release
+     * heads a sequence that holds them all). Release: see there. */
+    uintptr_t arrived =
+        atomic_exchange_explicit(&mailbox->arrived, noticed ? 0 : MAILBOX_NOTICED, memory_order_acq_rel);
+    struct message *newest = (struct message *)(arrived & ~MAILBOX_TAGS);
+    *ret_calls = (unsigned)((arrived & MAILBOX_CALLS) / MAILBOX_CALL);
+    if (newest == NULL) {
+        return 0;
+    }
+    unsigned count = 1;
+    struct message *oldest = newest, *older = message_next(newest), *last = mailbox->last;
+    while (older != NULL) {
+        struct message *next = message_next(older);
+        message_link(older, oldest);
+        oldest = older;
+        older = next;
+        count++;
+    }
+    message_link(newest, last != NULL ? message_next(last) : oldest);
+    if (last != NULL) {
+        message_link(last, oldest);
+    }
+    mailbox->last = newest;
+    return count;
+}
+
+/* Owner: takes the whole list, oldest first, ended by NULL; *ret_last is its last one. */
+static inline struct message *mailbox_take_all(struct mailbox *mailbox, struct message **ret_last) {
+    struct message *last = mailbox->last;
+    *ret_last = last;
+    if (last == NULL) {
         return NULL;
     }
-    mailbox_push(head, stub);
-    next = atomic_load_explicit(&first->next, memory_order_acquire); /* pairs with push */
-    if (next == NULL) {
-        return NULL;
-    }
-    *tail = next;
+    struct message *first = message_next(last);
+    message_link(last, NULL);
+    mailbox->last = NULL;
     return first;
 }
 
-static inline void mailbox_reset(_Atomic(struct message *) *head, struct message **tail,
-                                 struct message *stub) {
-    atomic_store_explicit(&stub->next, NULL, memory_order_relaxed); /* published with the actor's handle */
-    atomic_store_explicit(head, stub, memory_order_relaxed);        /* as above */
-    *tail = stub;
+/* Owner: puts the rest of what mailbox_take_all gave back in front. */
+static inline void mailbox_put_back(struct mailbox *mailbox, struct message *first, struct message *last) {
+    if (mailbox->last == NULL) {
+        mailbox->last = last;
+        message_link(last, first);
+        return;
+    }
+    message_link(last, message_next(mailbox->last));
+    message_link(mailbox->last, first);
+}
+
+/* Owner: the oldest one; NULL: none. */
+static inline struct message *mailbox_take(struct mailbox *mailbox) {
+    struct message *last = mailbox->last;
+    if (last == NULL) {
+        return NULL;
+    }
+    struct message *first = message_next(last);
+    if (first == last) {
+        mailbox->last = NULL;
+    } else {
+        message_link(last, message_next(first));
+    }
+    return first;
 }
 
 #endif

@@ -20,7 +20,7 @@ static const char *const kind_names[MESSAGE_KIND_COUNT] = {
 #undef MESSAGE
 };
 
-static void (*destructors[MESSAGE_KIND_COUNT])(struct message *message);
+void (*message_destructors[MESSAGE_KIND_COUNT])(struct message *message);
 
 const char *message_kind_name(enum message_kind kind) {
     CHECK(kind < MESSAGE_KIND_COUNT);
@@ -34,7 +34,7 @@ enum message_class message_kind_class(enum message_kind kind) {
 
 void message_set_destructor(enum message_kind kind, void (*destroy)(struct message *message)) {
     CHECK(kind < MESSAGE_KIND_COUNT);
-    destructors[kind] = destroy;
+    message_destructors[kind] = destroy;
 }
 
 void message_init(struct message *message, struct runtime *runtime, enum message_kind kind, uint32_t bytes,
@@ -54,7 +54,7 @@ struct message *message_new(struct runtime *runtime, enum message_kind kind, siz
     if (payload_bytes > UINT32_MAX / 2) {
         return NULL;
     }
-    struct worker *worker = worker_current(runtime);
+    struct worker *worker = worker_on_thread(runtime);
     unsigned class;
     struct message *message = pool_take(&runtime->pool, worker != NULL ? &worker->pool : NULL,
                                         sizeof *message + payload_bytes, &class);
@@ -62,17 +62,41 @@ struct message *message_new(struct runtime *runtime, enum message_kind kind, siz
         return NULL;
     }
     message_init(message, runtime, kind, (uint32_t)payload_bytes, class | MESSAGE_HOME_POOL);
-    memset(message->payload, 0, payload_bytes);
+    if (payload_bytes <= MESSAGE_PAYLOAD_MIN) { /* there is room for so much in every block */
+        memset(message->payload, 0, MESSAGE_PAYLOAD_MIN);
+    } else {
+        memset(message->payload, 0, payload_bytes);
+    }
     return message;
 }
 
-void message_destroy(struct runtime *runtime, struct worker *worker, struct message *message) {
-    if (message->reply != 0) {
-        /* Asked and, perhaps, never answered: the asker must hear of it. */
-        oneshot_ask_failed(runtime, worker, message->reply, TROUPE_DEAD);
+/* Asked and not answered: the question's own block tells the asker, so this cannot fail. */
+static void asked_dead(struct runtime *runtime, struct worker *worker, struct message *asked) {
+    CHECK((asked->flags & MESSAGE_HOME_MASK) == MESSAGE_HOME_POOL);
+    actor_ref asker = asked->sender;
+    asked->flags = (uint16_t)((asked->flags & MESSAGE_CLASS_MASK) | MESSAGE_ANSWERS);
+    asked->kind = MESSAGE_ASK_FAILED;
+    asked->bytes = sizeof(struct message_ask_failed);
+    *MESSAGE_PAYLOAD(asked, struct message_ask_failed) =
+        (struct message_ask_failed){.error = TROUPE_DEAD, .token = asked->token};
+    actor_deliver_system(runtime, worker, asker, asked);
+}
+
+void message_destroy_whole(struct runtime *runtime, struct worker *worker, struct message *message) {
+    if (message_destructors[message->kind] != NULL) {
+        message_destructors[message->kind](message);
     }
-    if (destructors[message->kind] != NULL) {
-        destructors[message->kind](message);
+    if (message->flags >> MESSAGE_CHARGE_SHIFT != 0) {
+        charge_back(runtime, message);
+    }
+    if (message->flags & MESSAGE_ANSWERS) {
+        if (message_classes[message->kind] == MESSAGE_CLASS_REPLY) {
+            COUNT(runtime, worker, late_replies);
+        }
+        ask_abandoned(runtime, worker, message->reply); /* nobody takes the answer any more */
+    } else if (message->reply != 0 && (message->flags & MESSAGE_ANSWERED) == 0) {
+        asked_dead(runtime, worker, message);
+        return;
     }
     switch (message->flags & MESSAGE_HOME_MASK) {
     case MESSAGE_HOME_POOL:

@@ -1,22 +1,10 @@
 /* The message pool: see message_pool.h. */
 #include "runtime/message_pool.h"
 
-#define CLASS_BYTES(class) ((size_t)64 << (class))
-#define CACHE_MAX 256U /* blocks of a class that a worker keeps */
+#define CLASS_BYTES(class) POOL_CLASS_BYTES(class)
 #define POOL_BATCH 64U /* moved between a cache and the shared list at once */
 #define SLAB_BYTES 65536U
 #define SLAB_HEADER 64U
-
-#if defined(__SANITIZE_ADDRESS__)
-#define POOL_DIRECT 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define POOL_DIRECT 1
-#endif
-#endif
-#ifndef POOL_DIRECT
-#define POOL_DIRECT 0
-#endif
 
 void pool_init(struct pool *pool, struct account *account) {
     *pool = (struct pool){.account = account};
@@ -77,8 +65,10 @@ static void slab_replace(struct pool *pool, struct pool_block *slab) {
     spin_unlock(&pool->lock);
 }
 
-/* The slow path of pool_take: a batch from the shared list or a slab. */
-void *pool_refill(struct pool *pool, struct pool_cache *cache, unsigned class) {
+void *pool_refill(struct pool *pool, struct pool_cache *cache, size_t bytes, unsigned class) {
+    if (class == POOL_CLASS_BIG) {
+        return memory_alloc(pool->account, bytes < POOL_BLOCK_BYTES_MIN ? POOL_BLOCK_BYTES_MIN : bytes);
+    }
     unsigned wanted = cache == NULL ? 1 : POOL_BATCH >> (class / 2); /* fewer of the large ones */
     for (;;) {
         struct pool_block *list;
@@ -98,48 +88,22 @@ void *pool_refill(struct pool *pool, struct pool_cache *cache, unsigned class) {
     }
 }
 
-void *pool_take(struct pool *pool, struct pool_cache *cache, size_t bytes, unsigned *ret_class) {
-    if (POOL_DIRECT || bytes > CLASS_BYTES(POOL_CLASSES - 1)) {
-        *ret_class = POOL_CLASS_BIG;
-        return memory_alloc(pool->account, bytes);
-    }
-    unsigned class = bytes <= 64 ? 0 : 58U - (unsigned)__builtin_clzll(bytes - 1);
-    *ret_class = class;
-    if (cache != NULL && cache->free[class] != NULL) {
-        struct pool_block *block = cache->free[class];
-        cache->free[class] = block->next;
-        cache->count[class]--;
-        return block;
-    }
-    return pool_refill(pool, cache, class);
-}
-
-void pool_give(struct pool *pool, struct pool_cache *cache, unsigned class, void *memory) {
+void pool_return(struct pool *pool, struct pool_cache *cache, unsigned class, void *memory) {
     if (class == POOL_CLASS_BIG) {
         memory_free(pool->account, memory);
         return;
     }
-    struct pool_block *block = memory;
-    if (cache != NULL) {
+    struct pool_block *block = memory, *last = block;
+    if (cache != NULL) { /* full: a batch goes back */
         block->next = cache->free[class];
-        cache->free[class] = block;
-        if (++cache->count[class] <= CACHE_MAX) {
-            return;
-        }
-        struct pool_block *last = block;
         for (unsigned at = 1; at < POOL_BATCH; at++) {
             last = last->next;
         }
         cache->free[class] = last->next;
-        cache->count[class] -= POOL_BATCH;
-        spin_lock(&pool->lock);
-        last->next = pool->free[class];
-        pool->free[class] = block;
-        spin_unlock(&pool->lock);
-        return;
+        cache->count[class] -= POOL_BATCH - 1;
     }
     spin_lock(&pool->lock);
-    block->next = pool->free[class];
+    last->next = pool->free[class];
     pool->free[class] = block;
     spin_unlock(&pool->lock);
 }

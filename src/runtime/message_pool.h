@@ -31,11 +31,52 @@ struct pool {
     struct pool_block *slabs; /* for pool_free */
 };
 
+#if defined(__SANITIZE_ADDRESS__)
+#define POOL_DIRECT 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define POOL_DIRECT 1
+#endif
+#endif
+#ifndef POOL_DIRECT
+#define POOL_DIRECT 0
+#endif
+
+#define POOL_BLOCK_BYTES_MIN 64U
+#define POOL_CLASS_BYTES(class) ((size_t)POOL_BLOCK_BYTES_MIN << (class))
+#define POOL_CACHE_MAX 256U /* blocks of a class that a worker keeps */
+
 void pool_init(struct pool *pool, struct account *account);
 void pool_free(struct pool *pool);
-/* Not zeroed. `cache` may be NULL. *ret_class goes back to pool_give. NULL: out of memory. */
-void *pool_take(struct pool *pool, struct pool_cache *cache, size_t bytes, unsigned *ret_class);
-void *pool_refill(struct pool *pool, struct pool_cache *cache, unsigned class);
-void pool_give(struct pool *pool, struct pool_cache *cache, unsigned class, void *block);
+/* The slow paths of take and give: from and to the shared list, a slab, the account. */
+void *pool_refill(struct pool *pool, struct pool_cache *cache, size_t bytes, unsigned class);
+void pool_return(struct pool *pool, struct pool_cache *cache, unsigned class, void *block);
+
+/* At least POOL_BLOCK_BYTES_MIN, not zeroed. `cache` may be NULL. *ret_class goes back to pool_give. NULL: out of
+ * memory. */
+static inline void *pool_take(struct pool *pool, struct pool_cache *cache, size_t bytes,
+                              unsigned *ret_class) {
+    unsigned class = bytes <= 64 ? 0 : 58U - (unsigned)__builtin_clzll(bytes - 1);
+    class = POOL_DIRECT || class >= POOL_CLASSES ? POOL_CLASS_BIG : class;
+    *ret_class = class;
+    if (!POOL_DIRECT && cache != NULL && class < POOL_CLASSES && cache->free[class] != NULL) {
+        struct pool_block *block = cache->free[class];
+        cache->free[class] = block->next;
+        cache->count[class]--;
+        return block;
+    }
+    return pool_refill(pool, cache, bytes, class);
+}
+
+static inline void pool_give(struct pool *pool, struct pool_cache *cache, unsigned class, void *memory) {
+    if (cache != NULL && class < POOL_CLASSES && cache->count[class] < POOL_CACHE_MAX) {
+        struct pool_block *block = memory;
+        block->next = cache->free[class];
+        cache->free[class] = block;
+        cache->count[class]++;
+        return;
+    }
+    pool_return(pool, cache, class, memory);
+}
 
 #endif

@@ -118,8 +118,8 @@ enum troupe_error actor_monitor(struct turn *turn, actor_ref actor, uint64_t tok
 }
 
 enum troupe_error monitor_link(struct runtime *runtime, struct actor *child, actor_ref parent_ref) {
-    struct monitor *down = monitor_new(runtime, MESSAGE_DOWN, child->self, parent_ref, 0);
-    struct monitor *exit = monitor_new(runtime, MESSAGE_EXIT, parent_ref, child->self, 0);
+    struct monitor *down = monitor_new(runtime, MESSAGE_DOWN, actor_self(child), parent_ref, 0);
+    struct monitor *exit = monitor_new(runtime, MESSAGE_EXIT, parent_ref, actor_self(child), 0);
     enum troupe_error error = TROUPE_NOMEM;
     if (down != NULL && exit != NULL) {
         struct actor *parent = actor_at(runtime, parent_ref);

@@ -22,26 +22,34 @@ enum troupe_error oneshot_start(struct worker *worker, actor_ref owner, enum mes
         return error;
     }
     struct oneshot *oneshot = (struct oneshot *)(void *)cell;
+    bool timed = deadline_ns != UINT64_MAX;
     oneshot->owner = owner;
     oneshot->worker = worker->index;
-    oneshot->timer_next = NULL;
     oneshot->timer_link = NULL;
-    oneshot->timed = deadline_ns != UINT64_MAX;
-    message_init(&oneshot->message, worker->runtime, kind, ONESHOT_PAYLOAD, MESSAGE_HOME_ONESHOT);
-    oneshot->message.token = token;
+    oneshot->kind = kind;
+    oneshot->token = token;
     uint32_t generation = oneshot_generation(oneshot);
     if (generation == 0) {
         generation = 1; /* a fresh cell, or one that came round: ids are never 0 */
     }
-    /* Relaxed: the release below publishes it. */
-    atomic_store_explicit(&oneshot->references, oneshot->timed ? 2 : 1, memory_order_relaxed);
+    /* Relaxed: the release below publishes them. */
+    atomic_store_explicit(&oneshot->references, timed ? 2 : 1, memory_order_relaxed);
+    atomic_store_explicit(&oneshot->wheel, timed ? WHEEL_LINKED : WHEEL_NONE, memory_order_relaxed);
     /* Release pairs with the acquire in oneshot_close: whoever keeps the promise sees the fields above. */
     atomic_store_explicit(&oneshot->state, STATE(generation, ONESHOT_ARMED), memory_order_release);
-    if (oneshot->timed) {
+    if (timed) {
         wheel_insert(&worker->wheel, &oneshot->entry, deadline_ns);
     }
     *ret_oneshot = oneshot;
     return TROUPE_OK;
+}
+
+static void oneshot_free(struct runtime *runtime, struct worker *worker, struct oneshot *oneshot) {
+    /* Relaxed: a stale id only learns that its generation is over; the cell's next user synchronises by its
+     * list. */
+    atomic_store_explicit(&oneshot->state, STATE(oneshot_generation(oneshot) + 1, ONESHOT_FREE),
+                          memory_order_relaxed);
+    cell_put(&runtime->oneshots, worker != NULL ? &worker->oneshots : NULL, &oneshot->cell);
 }
 
 static void oneshot_drop(struct runtime *runtime, struct worker *worker, struct oneshot *oneshot) {
@@ -51,16 +59,15 @@ static void oneshot_drop(struct runtime *runtime, struct worker *worker, struct 
         atomic_fetch_sub_explicit(&oneshot->references, 1, memory_order_acq_rel) != 1) {
         return;
     }
-    /* Relaxed: a stale id only learns that its generation is over; the cell's next user synchronises by its
-     * list. */
-    atomic_store_explicit(&oneshot->state, STATE(oneshot_generation(oneshot) + 1, ONESHOT_FREE),
-                          memory_order_relaxed);
-    cell_put(&runtime->oneshots, worker != NULL ? &worker->oneshots : NULL, &oneshot->cell);
+    oneshot_free(runtime, worker, oneshot);
 }
 
-/* Takes it out of its wheel, or asks the wheel's worker to; the wheel's reference goes with it. */
+/* Takes it out of its wheel, or asks the wheel's worker to; the wheel's reference goes with it, unless the message
+ * of an ask has it already. */
 static void oneshot_unlink(struct runtime *runtime, struct worker *worker, struct oneshot *oneshot) {
-    if (!oneshot->timed) {
+    /* Relaxed: what it leads to is decided by the exchange below or by being the wheel's worker. */
+    uint32_t wheel = atomic_load_explicit(&oneshot->wheel, memory_order_relaxed);
+    if (wheel == WHEEL_NONE || wheel == WHEEL_FIRED) {
         return;
     }
     if (worker != NULL && worker->index == oneshot->worker) {
@@ -70,6 +77,11 @@ static void oneshot_unlink(struct runtime *runtime, struct worker *worker, struc
         oneshot_drop(runtime, worker, oneshot);
         return;
     }
+    /* Relaxed: whoever loses only leaves the wheel's reference to the other. */
+    if (!atomic_compare_exchange_strong_explicit(&oneshot->wheel, &wheel, WHEEL_CANCELLED,
+                                                 memory_order_relaxed, memory_order_relaxed)) {
+        return;
+    }
     _Atomic(struct oneshot *) *stack = &runtime->workers[oneshot->worker].cancelled;
     struct oneshot *top = atomic_load_explicit(stack, memory_order_relaxed);
     do {
@@ -77,6 +89,31 @@ static void oneshot_unlink(struct runtime *runtime, struct worker *worker, struc
         /* Release pairs with the acquire exchange in oneshot_poll: it sees cancelled_next. */
     } while (!atomic_compare_exchange_weak_explicit(stack, &top, oneshot, memory_order_release,
                                                     memory_order_relaxed));
+}
+
+struct oneshot *oneshot_find(struct runtime *runtime, uint64_t id) {
+    struct oneshot *oneshot = (struct oneshot *)(void *)cell_at(&runtime->oneshots, (uint32_t)id);
+    /* Acquire pairs with oneshot_start. */
+    return oneshot != NULL && atomic_load_explicit(&oneshot->state, memory_order_acquire) ==
+                                  STATE(id >> 32, ONESHOT_ARMED)
+               ? oneshot
+               : NULL;
+}
+
+void oneshot_settle(struct worker *worker, struct oneshot *oneshot) {
+    bool untimed =
+        atomic_load_explicit(&oneshot->wheel, memory_order_relaxed) == WHEEL_NONE; /* never changes */
+    if (untimed || (worker->index == oneshot->worker && oneshot->entry.link != NULL)) {
+        if (!untimed) {
+            wheel_remove(&worker->wheel, &oneshot->entry);
+        }
+        oneshot_free(worker->runtime, worker, oneshot); /* both references are ours */
+        return;
+    }
+    /* Relaxed: until the last reference goes nobody else acts on it. */
+    atomic_store_explicit(&oneshot->state, STATE(oneshot_generation(oneshot), ONESHOT_CLOSED),
+                          memory_order_relaxed);
+    oneshot_release(worker->runtime, worker, oneshot);
 }
 
 struct oneshot *oneshot_close(struct runtime *runtime, uint64_t id, enum oneshot_state to) {
@@ -101,39 +138,40 @@ void oneshot_release(struct runtime *runtime, struct worker *worker, struct ones
     oneshot_drop(runtime, worker, oneshot);
 }
 
-static void ask_failed_fill(struct oneshot *oneshot, enum troupe_error error) {
-    struct message_ask_failed *payload = MESSAGE_PAYLOAD(&oneshot->message, struct message_ask_failed);
-    *payload = (struct message_ask_failed){.error = error, .token = oneshot->message.token};
-}
-
-void oneshot_ask_failed(struct runtime *runtime, struct worker *worker, uint64_t id,
-                        enum troupe_error error) {
-    struct oneshot *oneshot = oneshot_close(runtime, id, ONESHOT_FIRED);
-    if (oneshot == NULL) {
-        return;
-    }
-    ask_failed_fill(oneshot, error);
-    oneshot_unlink(runtime, worker, oneshot); /* the promise's reference keeps it */
-    actor_deliver_system(runtime, worker, oneshot->owner, &oneshot->message);
-}
-
 void oneshot_message_free(struct runtime *runtime, struct worker *worker, struct message *message) {
     oneshot_drop(runtime, worker, CONTAINER(message, struct oneshot, message));
 }
 
-/* The wheel says that it is due: its deadline keeps the promise unless somebody else has. */
+static void oneshot_message(struct worker *worker, struct oneshot *oneshot, unsigned flags) {
+    message_init(&oneshot->message, worker->runtime, (enum message_kind)oneshot->kind, ONESHOT_PAYLOAD,
+                 MESSAGE_HOME_ONESHOT | flags);
+    oneshot->message.token = oneshot->token;
+}
+
+/* The wheel says that it is due. A timer: its deadline keeps the promise unless a cancel has. An ask: the wheel's
+ * reference goes with the message, and the asker's mailbox decides. */
 static void oneshot_fire(struct worker *worker, struct oneshot *oneshot) {
     struct runtime *runtime = worker->runtime;
-    if (oneshot_close(runtime, oneshot_id(oneshot), ONESHOT_FIRED) == NULL) {
-        return; /* whoever closed it has asked us to unlink it; that request drops the wheel's reference */
-    }
-    if (oneshot->message.kind == MESSAGE_TIMER) {
-        struct message_timer *payload = MESSAGE_PAYLOAD(&oneshot->message, struct message_timer);
-        *payload = (struct message_timer){.timer = oneshot_id(oneshot), .token = oneshot->message.token};
+    if (oneshot->kind == MESSAGE_TIMER) {
+        if (oneshot_close(runtime, oneshot_id(oneshot), ONESHOT_FIRED) == NULL) {
+            return; /* whoever closed it has asked us to unlink it; that request drops the wheel's reference */
+        }
+        oneshot_message(worker, oneshot, 0);
+        *MESSAGE_PAYLOAD(&oneshot->message, struct message_timer) =
+            (struct message_timer){.timer = oneshot_id(oneshot), .token = oneshot->token};
+        oneshot_drop(runtime, worker, oneshot); /* the wheel's */
     } else {
-        ask_failed_fill(oneshot, TROUPE_TIMEOUT);
+        uint32_t waiting = WHEEL_LINKED;
+        /* Relaxed: whoever loses only leaves the cell to the other. */
+        if (!atomic_compare_exchange_strong_explicit(&oneshot->wheel, &waiting, WHEEL_FIRED,
+                                                     memory_order_relaxed, memory_order_relaxed)) {
+            return; /* closed: as above */
+        }
+        oneshot_message(worker, oneshot, MESSAGE_ANSWERS);
+        oneshot->message.reply = oneshot_id(oneshot);
+        *MESSAGE_PAYLOAD(&oneshot->message, struct message_ask_failed) =
+            (struct message_ask_failed){.error = TROUPE_TIMEOUT, .token = oneshot->token};
     }
-    oneshot_drop(runtime, worker, oneshot); /* the wheel's */
     actor_deliver_system(runtime, worker, oneshot->owner, &oneshot->message);
 }
 
@@ -190,7 +228,7 @@ enum troupe_error timer_start(struct turn *turn, uint64_t deadline_ns, uint64_t 
 void timer_cancel(struct turn *turn, uint64_t timer) {
     struct oneshot *oneshot = oneshot_close(turn->runtime, timer, ONESHOT_CLOSED);
     if (oneshot != NULL) {
-        CHECK(oneshot->owner == turn->self && oneshot->message.kind == MESSAGE_TIMER);
+        CHECK(oneshot->owner == turn->self && oneshot->kind == MESSAGE_TIMER);
         timer_list_remove(oneshot);
         oneshot_release(turn->runtime, worker_of_turn(turn), oneshot);
         return;
@@ -207,7 +245,7 @@ void timer_cancel(struct turn *turn, uint64_t timer) {
 
 bool timer_delivering(struct actor *actor, struct message *message) {
     struct oneshot *oneshot = CONTAINER(message, struct oneshot, message);
-    CHECK(oneshot->owner == actor->self);
+    CHECK(oneshot->owner == actor_self(actor));
     timer_list_remove(oneshot);
     uint64_t fired = STATE(oneshot_generation(oneshot), ONESHOT_FIRED);
     /* From here on a cancel is ignored. Relaxed: see timer_cancel. */

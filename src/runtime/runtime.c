@@ -14,7 +14,8 @@
 #define GRACE_READERS_OUTSIDE 64U
 #define GRACE_RETIRED_MAX 262144U
 #define SLICE 32U
-#define BURST 64U
+#define BURST 512U
+#define STEP_NS_MAX 20000U
 #define CLOCK_NS_MAX 2000U
 
 static void runtime_release(struct runtime *runtime) {
@@ -23,6 +24,7 @@ static void runtime_release(struct runtime *runtime) {
     cell_table_free(&runtime->actors);
     cell_table_free(&runtime->oneshots);
     pool_free(&runtime->pool);
+    actor_names_free(runtime);
     memory_free(account, runtime->workers);
     memory_free(account, runtime);
 }
@@ -31,7 +33,8 @@ static enum troupe_error runtime_fill(struct runtime *runtime, uint32_t actors_m
     struct account *account = runtime->account;
     pool_init(&runtime->pool, account);
     runtime->workers = memory_alloc_aligned(account, 64, runtime->workers_count * sizeof *runtime->workers);
-    if (runtime->workers == NULL) {
+    runtime->names = actor_names_new(account);
+    if (runtime->workers == NULL || runtime->names == NULL) {
         return TROUPE_NOMEM;
     }
     enum troupe_error error = cell_table_init(&runtime->actors, account, sizeof(struct actor), actors_max);
@@ -52,7 +55,6 @@ static enum troupe_error runtime_fill(struct runtime *runtime, uint32_t actors_m
         unsigned reader;
         worker->runtime = runtime;
         worker->index = index;
-        worker->pinned_end = &worker->pinned;
         wheel_init(&worker->wheel, now_ns);
         error = grace_register(runtime->grace, &reader);
         CHECK(error == TROUPE_OK && reader == index);
@@ -97,6 +99,8 @@ enum troupe_error runtime_create(struct env *env, struct account *account,
     uint64_t clock_ns =
         runtime->turn_budget_ns / 4 < CLOCK_NS_MAX ? runtime->turn_budget_ns / 4 : CLOCK_NS_MAX;
     runtime->clock_ticks_max = (uint64_t)((double)clock_ns * env_ticks_per_ns(env));
+    runtime->calm_ticks_max = runtime->clock_ticks_max / 16;
+    runtime->step_ns_max = STEP_NS_MAX;
     enum troupe_error error =
         runtime_fill(runtime, options->actors_max != 0 ? options->actors_max : ACTORS_DEFAULT);
     if (error != TROUPE_OK) {
@@ -115,14 +119,19 @@ static void runtime_end(struct runtime *runtime) {
     runtime->ended = true;
     struct worker *worker = &runtime->workers[0];
     worker_of_thread = worker;
+    worker->here = true; /* nobody else is */
     uint32_t created = cell_table_created(&runtime->actors);
+    for (uint32_t slot = 0; slot < created; slot++) { /* alone now: all is worker 0's */
+        struct actor *actor = (struct actor *)(void *)cell_at(&runtime->actors, slot);
+        atomic_store_explicit(&actor->owner, 0, memory_order_relaxed);
+    }
     for (uint32_t slot = 0; slot < created; slot++) {
         struct actor *actor = (struct actor *)(void *)cell_at(&runtime->actors, slot);
         if (actor->phase == ACTOR_LIVE) {
             actor_end(runtime, worker, actor, TROUPE_CANCELLED);
         }
         if (actor->phase == ACTOR_ENDING) {
-            bool drained = actor_drain(runtime, worker, actor, 0);
+            bool drained = actor_drain(runtime, worker, actor, true); /* no notice will come */
             CHECK(drained); /* nobody is left who could be pushing */
         }
     }

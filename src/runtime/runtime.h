@@ -32,7 +32,7 @@ enum message_class message_kind_class(enum message_kind kind);
 
 struct message {
     _Atomic(struct message *) next; /* owner: the queue it is in */
-    actor_ref sender;               /* 0: not an actor */
+    actor_ref sender;               /* 0: not an actor; a question that is sent on keeps its asker */
     uint64_t reply;                 /* the asker's slot and generation; 0: not asked */
     uint64_t token;                 /* the asker's or sender's own number; a reply carries it back */
     uint16_t kind;
@@ -94,6 +94,10 @@ struct actor_spec {
     unsigned mailbox_len_max;     /* requests; 0: the option's default (1024) */
     size_t mailbox_bytes_max;     /* 0: 64 MiB */
     bool pinned;                  /* to worker 0, the I/O worker */
+    struct account
+        *account;   /* messages to it are charged here from send to destruction, and a request that would
+                                pass its limit is FULL; outlives the runtime, which knows 127 at most (LIMIT); NULL:
+                                the runtime's pool alone knows of them */
     actor_ref link; /* when not 0: its DOWN goes there, and it ends when that one ends abnormally */
 };
 

@@ -1,15 +1,21 @@
-/* The scheduler: which actor a worker runs next, and who is woken for it.
+/* The scheduler: which actor a worker runs next, what it gives to others, and who is woken for what.
  *
- * Order:   a worker takes its own actors first in, first out; every eighth pick looks first at what other
- * threads brought, so that a busy worker cannot starve them; then it steals half of another worker's ring.
- * Wakes:   an actor made runnable by a worker goes into that worker's own queue and wakes nobody, unless two
- * or more are waiting there and a worker is idle. What threads without a queue bring wakes one idle worker. A
- * bit in runtime.idle is cleared by whoever takes on the wake, so it is paid once per sleep, not per message.
- * Lost wakes: sleeper: set bit, then look at the injected count. Bringer: raise the count, then look at the
- * bits. All four are seq_cst, so at least one sees the other. */
+ * Order:   first the actor that the last turn made ready (so an answer finds its question's cache lines warm), at
+ * most STREAK_MAX times in a row; else first in, first out, pinned actors and others in turn. Every eighth pick looks first at what other threads
+ * brought, so that a busy worker cannot starve them.
+ * Giving:  queues are private. A worker with something waiting that sees another one idle gives it half of its queue
+ * (Acar, Chargueraud, Rainey 2013: private deques, sender-initiated): it becomes the owner. What the giver is doing
+ * is a turn, so nobody waits for longer than that.
+ * Wakes:   an actor made ready by its neighbour goes into the queue and wakes nobody, unless something waits there
+ * already and a worker is idle. What another thread brings wakes the owner if it is idle. A bit in runtime.idle is
+ * cleared by whoever takes on the wake, so it is paid once per sleep, not per message.
+ * Lost wakes: sleeper: set bit, then look at what was brought. Bringer: put it there, then look at the bit. All four
+ * are seq_cst, so at least one sees the other. */
 #include "runtime/worker.h"
 
 #define PICK_FAIR 8U
+#define STREAK_MAX 32U
+#define GIVEN_MAX 256U
 
 /* ---- a worker's own queue ---- */
 
@@ -17,217 +23,241 @@ static struct actor *actor_of(struct cell *cell) {
     return (struct actor *)(void *)cell;
 }
 
-/* True: at least two are waiting now. */
-static bool queue_push(struct run_queue *queue, struct actor *actor) {
-    uint64_t tail = atomic_load_explicit(&queue->tail, memory_order_relaxed); /* ours */
-    /* Acquire pairs with the release of whoever moved head: its read of the slot came before our reuse of it.
-     */
-    uint64_t head = atomic_load_explicit(&queue->head, memory_order_acquire);
-    if (queue->first == NULL && head == tail && queue->overflow == NULL) {
-        queue->first = actor;
-        return false;
-    }
-    if (queue->overflow == NULL && tail - head < RUN_RING) {
-        atomic_store_explicit(&queue->ring[tail % RUN_RING], actor,
-                              memory_order_relaxed); /* published by tail */
-        /* Release pairs with the acquire in queue_steal: the thief sees the slot and the actor's state. */
-        atomic_store_explicit(&queue->tail, tail + 1, memory_order_release);
-        return true;
-    }
+static void list_push(struct run_list *list, struct actor *actor) {
     actor->cell.next = NULL;
-    if (queue->overflow == NULL) {
-        queue->overflow_end = &queue->overflow;
+    if (list->count++ == 0) {
+        list->first = &actor->cell;
+    } else {
+        list->last->next = &actor->cell;
     }
-    *queue->overflow_end = &actor->cell;
-    queue->overflow_end = &actor->cell.next;
-    return true;
+    list->last = &actor->cell;
 }
 
-static struct actor *queue_pop(struct run_queue *queue) {
-    struct actor *actor = queue->first;
-    if (actor != NULL) {
-        queue->first = NULL;
-        return actor;
-    }
-    uint64_t tail = atomic_load_explicit(&queue->tail, memory_order_relaxed); /* ours */
-    uint64_t head = atomic_load_explicit(&queue->head, memory_order_acquire); /* as in queue_push */
-    while (head != tail) {
-        actor =
-            atomic_load_explicit(&queue->ring[head % RUN_RING], memory_order_relaxed); /* ours or unchanged */
-        /* Release pairs with queue_push's and thieves' acquire of head. */
-        if (atomic_compare_exchange_weak_explicit(&queue->head, &head, head + 1, memory_order_acq_rel,
-                                                  memory_order_acquire)) {
-            break;
-        }
-        actor = NULL;
-    }
-    if (actor == NULL && queue->overflow != NULL) {
-        actor = actor_of(queue->overflow);
-        queue->overflow = actor->cell.next;
-        while (queue->overflow != NULL && tail - head < RUN_RING / 2) { /* so that it can be stolen */
-            struct actor *moved = actor_of(queue->overflow);
-            queue->overflow = moved->cell.next;
-            atomic_store_explicit(&queue->ring[tail % RUN_RING], moved,
-                                  memory_order_relaxed);                       /* published by tail */
-            atomic_store_explicit(&queue->tail, ++tail, memory_order_release); /* as in queue_push */
-        }
-    }
+static struct actor *list_pop(struct run_list *list) {
+    struct actor *actor = actor_of(list->first);
+    list->first = actor->cell.next;
+    list->count--;
     return actor;
 }
 
-/* Takes half of the ring of `from`: one to run, the rest into our queue. */
-static struct actor *queue_steal(struct worker *worker, struct run_queue *from) {
-    struct actor *taken[RUN_RING / 2];
-    uint64_t head =
-        atomic_load_explicit(&from->head, memory_order_acquire); /* pairs with the last mover's release */
-    for (;;) {
-        uint64_t tail = atomic_load_explicit(&from->tail, memory_order_acquire); /* pairs with queue_push */
-        if (head >= tail) { /* `head` may be newer than `tail` */
-            return NULL;
-        }
-        uint64_t count = (tail - head + 1) / 2;
-        if (count > RUN_RING / 2) {
-            head = atomic_load_explicit(&from->head, memory_order_acquire); /* torn pair: look again */
-            continue;
-        }
-        for (uint64_t at = 0; at < count; at++) {
-            /* Relaxed: a slot that is reused meanwhile makes the exchange below fail. */
-            taken[at] = atomic_load_explicit(&from->ring[(head + at) % RUN_RING], memory_order_relaxed);
-        }
-        /* Release: our reads of the slots come before the owner's reuse (its acquire of head). */
-        if (atomic_compare_exchange_weak_explicit(&from->head, &head, head + count, memory_order_acq_rel,
-                                                  memory_order_acquire)) {
-            for (uint64_t at = 1; at < count; at++) {
-                queue_push(&worker->queue, taken[at]);
-            }
-            count_up(&worker->counts.steals, count);
-            return taken[0];
-        }
+static void queue_push(struct run_queue *queue, struct actor *actor) {
+    /* Relaxed: it is ours. */
+    bool pinned = (atomic_load_explicit(&actor->owner, memory_order_relaxed) & OWNER_PINNED) != 0;
+    list_push(pinned ? &queue->pinned : &queue->others, actor);
+}
+
+static struct actor *queue_pop(struct run_queue *queue) {
+    bool others = queue->others.count > 0, pinned = queue->pinned.count > 0;
+    if (queue->next != NULL && (!(others || pinned) || queue->streak < STREAK_MAX)) {
+        struct actor *actor = queue->next;
+        queue->next = NULL;
+        queue->streak++;
+        return actor;
     }
+    if (!others && !pinned) {
+        return NULL;
+    }
+    queue->streak = 0;
+    queue->turned = pinned && !(queue->turned && others); /* in turn, when there are both */
+    return list_pop(queue->turned ? &queue->pinned : &queue->others);
+}
+
+/* ---- to other workers ---- */
+
+void scheduler_wake(struct runtime *runtime, struct worker *worker, unsigned index) {
+    uint64_t bit = UINT64_C(1) << index;
+    if ((atomic_load(&runtime->idle) & bit) == 0 || /* seq_cst: see "lost wakes" */
+        (atomic_fetch_and(&runtime->idle, ~bit) & bit) == 0) {
+        return;
+    }
+    COUNT(runtime, worker, wakes);
+    if (PLANT(WAKE_LOST)) {
+        return;
+    }
+    env_worker_wake(runtime->env, index);
+}
+
+static unsigned owner_of(const struct actor *actor) {
+    /* Acquire pairs with the release of whoever handed it on. */
+    return atomic_load_explicit(&actor->owner, memory_order_acquire) & OWNER_WORKER;
+}
+
+void scheduler_notice(struct runtime *runtime, struct worker *worker, struct actor *actor) {
+    struct worker *owner = &runtime->workers[owner_of(actor)];
+    uint32_t top =
+        atomic_load_explicit(&owner->notices, memory_order_relaxed); /* the exchange checks it again */
+    do {
+        actor->cell.second = top;
+        /* seq_cst: see "lost wakes"; its release pairs with notices_take. */
+    } while (!atomic_compare_exchange_weak_explicit(&owner->notices, &top, actor->cell.index + 1,
+                                                    memory_order_seq_cst, memory_order_relaxed));
+    scheduler_wake(runtime, worker, owner->index);
+}
+
+/* A chain of runnable actors, linked by their cells, that belong to `to` now. */
+static void handed_push(struct worker *to, struct cell *first, struct cell *last) {
+    struct cell *top =
+        atomic_load_explicit(&to->handed, memory_order_relaxed); /* the exchange checks it again */
+    do {
+        last->next = top;
+        /* seq_cst as in scheduler_notice. */
+    } while (!atomic_compare_exchange_weak_explicit(&to->handed, &top, first, memory_order_seq_cst,
+                                                    memory_order_relaxed));
+}
+
+/* Takes the older half of what can be given out of the queue. */
+static unsigned half_take(struct worker *worker, unsigned to, struct cell **ret_first,
+                          struct cell **ret_last) {
+    struct run_list *list = &worker->queue.others, taken = {0};
+    unsigned wanted = (list->count + 1) / 2;
+    wanted = wanted < GIVEN_MAX ? wanted : GIVEN_MAX;
+    while (taken.count < wanted) {
+        struct actor *actor = list_pop(list);
+        list_push(&taken, actor);
+        /* Release pairs with the acquire in actor_deliver and owner_of: the new owner sees what we did. */
+        atomic_store_explicit(&actor->owner, (uint8_t)to, memory_order_release);
+    }
+    *ret_first = taken.first;
+    *ret_last = taken.last;
+    return taken.count;
+}
+
+static void half_give(struct worker *worker, uint64_t idle) {
+    struct runtime *runtime = worker->runtime;
+    unsigned to = (unsigned)__builtin_ctzll(idle);
+    struct cell *first, *last;
+    worker_clock_close(worker); /* what is being measured may be among them, and end elsewhere */
+    count_up(&worker->counts.steals, half_take(worker, to, &first, &last));
+    handed_push(&runtime->workers[to], first, last);
+    scheduler_wake(runtime, worker, to);
+}
+
+/* Relaxed: a missed sleeper costs parallelism until the next look, nothing else. */
+static inline void give_if_idle(struct worker *worker) {
+    uint64_t idle = atomic_load_explicit(&worker->runtime->idle, memory_order_relaxed);
+    if (__builtin_expect(idle != 0, 0) && worker->queue.others.count > 0) {
+        half_give(worker, idle);
+    }
+}
+
+void scheduler_ready(struct worker *worker, struct actor *actor, bool next) {
+    struct run_queue *queue = &worker->queue;
+    if (next) {
+        struct actor *before = queue->next;
+        queue->next = actor;
+        if (before == NULL) {
+            return;
+        }
+        actor = before;
+    }
+    queue_push(queue, actor);
+    give_if_idle(worker);
 }
 
 /* ---- from other threads ---- */
 
-static void inject_push(struct inject *inject, struct actor *actor) {
-    actor->cell.next = NULL;
-    spin_lock(&inject->lock);
-    if (inject->first == NULL) {
-        inject->first = &actor->cell;
-    } else {
-        inject->last->next = &actor->cell;
-    }
-    inject->last = &actor->cell;
-    atomic_fetch_add(&inject->count, 1); /* seq_cst: see "lost wakes" */
-    spin_unlock(&inject->lock);
+bool scheduler_brought(const struct worker *worker) {
+    return atomic_load(&worker->notices) != 0 ||
+           atomic_load(&worker->handed) != NULL; /* seq_cst: "lost wakes" */
 }
 
-static struct actor *inject_pop(struct inject *inject) {
-    if (atomic_load_explicit(&inject->count, memory_order_relaxed) ==
-        0) { /* a hint: the next pick looks again */
-        return NULL;
-    }
-    spin_lock(&inject->lock);
-    struct cell *cell = inject->first;
-    if (cell != NULL) {
-        inject->first = cell->next;
-        atomic_fetch_sub_explicit(&inject->count, 1,
-                                  memory_order_relaxed); /* orders nothing: the lock does */
-    }
-    spin_unlock(&inject->lock);
-    return cell != NULL ? actor_of(cell) : NULL;
-}
-
-static void idle_wake(struct runtime *runtime, struct worker *worker, uint64_t candidates) {
-    uint64_t idle = atomic_load(&runtime->idle) & candidates; /* seq_cst: see "lost wakes" */
-    while (idle != 0) {
-        unsigned index = (unsigned)__builtin_ctzll(idle);
-        uint64_t bit = UINT64_C(1) << index;
-        if ((atomic_fetch_and(&runtime->idle, ~bit) & bit) != 0) {
-            COUNT(runtime, worker, wakes);
-            if (PLANT(WAKE_LOST)) {
-                return;
-            }
-            env_worker_wake(runtime->env, index);
-            return;
-        }
-        idle = atomic_load(&runtime->idle) & candidates;
-    }
-}
-
-void scheduler_ready(struct runtime *runtime, struct worker *worker, struct actor *actor) {
-    if (actor->pinned) {
-        if (worker != NULL && worker->index == 0) {
-            actor->cell.next = NULL;
-            *worker->pinned_end = &actor->cell;
-            worker->pinned_end = &actor->cell.next;
-            return;
-        }
-        inject_push(&runtime->inject_pinned, actor);
-        idle_wake(runtime, worker, 1);
-        return;
-    }
-    if (worker != NULL) {
-        if (queue_push(&worker->queue, actor) &&
-            /* Relaxed: a missed sleeper costs parallelism until the next push, nothing else. */
-            atomic_load_explicit(&runtime->idle, memory_order_relaxed) != 0) {
-            idle_wake(runtime, worker, UINT64_MAX);
-        }
-        return;
-    }
-    inject_push(&runtime->inject, actor);
-    idle_wake(runtime, worker, UINT64_MAX);
-}
-
-bool scheduler_injected(const struct runtime *runtime, const struct worker *worker) {
-    return atomic_load(&runtime->inject.count) != 0 || /* seq_cst: see "lost wakes" */
-           (worker->index == 0 && atomic_load(&runtime->inject_pinned.count) != 0);
-}
-
-static struct actor *pinned_pop(struct worker *worker) {
-    if (worker->index != 0) {
-        return NULL;
-    }
-    struct cell *cell = worker->pinned;
-    if (cell == NULL) {
-        return inject_pop(&worker->runtime->inject_pinned);
-    }
-    worker->pinned = cell->next;
-    if (worker->pinned == NULL) {
-        worker->pinned_end = &worker->pinned;
-    }
-    return actor_of(cell);
-}
-
-static struct actor *steal(struct worker *worker) {
+/* Somebody brought something to an actor of ours. */
+static void notice_take(struct worker *worker, struct actor *actor) {
     struct runtime *runtime = worker->runtime;
-    for (unsigned step = 1; step < runtime->workers_count; step++) {
-        unsigned index = (worker->index + step) % runtime->workers_count;
-        struct actor *actor = queue_steal(worker, &runtime->workers[index].queue);
-        if (actor != NULL) {
-            return actor;
-        }
+    if (owner_of(actor) != worker->index) { /* it was taken over meanwhile */
+        scheduler_notice(runtime, worker, actor);
+        return;
     }
-    return NULL;
+    if (actor->phase != ACTOR_LIVE) {
+        actor_drain(runtime, worker, actor, true);
+        return;
+    }
+    actor_fetch(worker, actor, true);
+    if (!actor->ready && (actor->mailbox.last != NULL || actor->exiting)) {
+        actor->ready = true;
+        queue_push(&worker->queue, actor);
+    }
+}
+
+static void notices_take(struct worker *worker) {
+    /* Acquire pairs with scheduler_notice. */
+    uint32_t top = atomic_exchange_explicit(&worker->notices, 0, memory_order_acquire), oldest = 0;
+    const struct cell_table *table = &worker->runtime->actors;
+    while (top != 0) { /* oldest first */
+        struct cell *cell = cell_at(table, top - 1);
+        uint32_t older = cell->second;
+        cell->second = oldest;
+        oldest = top;
+        top = older;
+    }
+    while (oldest != 0) {
+        struct cell *cell = cell_at(table, oldest - 1);
+        oldest = cell->second;
+        notice_take(worker, actor_of(cell));
+    }
+}
+
+static void handed_take(struct worker *worker) {
+    /* Acquire pairs with handed_push. */
+    struct cell *cell = atomic_exchange_explicit(&worker->handed, NULL, memory_order_acquire);
+    while (cell != NULL) {
+        struct actor *actor = actor_of(cell);
+        cell = cell->next;
+        queue_push(&worker->queue, actor);
+    }
+    worker->meter.stale = true; /* they may have been in turns later than our last look at the clock */
+}
+
+static void brought_take(struct worker *worker) {
+    /* Relaxed: hints; the exchanges are what orders, and the next pick looks again. */
+    if (atomic_load_explicit(&worker->notices, memory_order_relaxed) != 0) {
+        notices_take(worker);
+    }
+    if (atomic_load_explicit(&worker->handed, memory_order_relaxed) != NULL) {
+        handed_take(worker);
+    }
 }
 
 struct actor *scheduler_pick(struct worker *worker) {
-    struct runtime *runtime = worker->runtime;
-    struct actor *actor = NULL;
-    uint64_t pick = worker->picks++;
-    if (pick % PICK_FAIR == 0) {
-        actor = inject_pop(&runtime->inject);
+    if (worker->picks++ % PICK_FAIR == 0) {
+        brought_take(worker);
     }
-    if (actor == NULL && (pick & 1) != 0) {
-        actor = pinned_pop(worker);
-    }
+    struct actor *actor = queue_pop(&worker->queue);
     if (actor == NULL) {
+        brought_take(worker);
         actor = queue_pop(&worker->queue);
     }
-    if (actor == NULL) {
-        actor = pinned_pop(worker);
+    give_if_idle(worker);
+    return actor;
+}
+
+/* ---- taking over from a worker that is away ---- */
+
+bool worker_claim(struct worker *worker, struct actor *actor, uint32_t generation) {
+    /* Acquire as in owner_of. */
+    unsigned owner = atomic_load_explicit(&actor->owner, memory_order_acquire);
+    if ((owner & OWNER_PINNED) != 0) {
+        return false;
     }
-    if (actor == NULL) {
-        actor = inject_pop(&runtime->inject);
+    _Atomic uint32_t *presence = &worker->runtime->workers[owner & OWNER_WORKER].presence;
+    uint32_t away = WORKER_AWAY;
+    /* Acquire pairs with the release of whoever left the presence AWAY: what the owner did to its actors is seen. */
+    if (atomic_load_explicit(presence, memory_order_relaxed) != WORKER_AWAY ||
+        !atomic_compare_exchange_strong_explicit(presence, &away, WORKER_LENT, memory_order_acquire,
+                                                 memory_order_relaxed)) {
+        return false;
     }
-    return actor != NULL ? actor : steal(worker);
+    /* Now the owner cannot change, for only the owner and who holds its LENT change it; and a live actor cannot end.
+     * One that is on its way to the owner's queue is left alone: it will be run. */
+    bool ours = atomic_load_explicit(&actor->owner, memory_order_relaxed) == owner &&
+                GATE_GENERATION_OF(atomic_load_explicit(&actor->gate, memory_order_acquire)) == generation &&
+                !actor->ready;
+    if (ours) {
+        worker->meter.stale = true;
+        atomic_store_explicit(&actor->owner, (uint8_t)worker->index,
+                              memory_order_release); /* as in half_take */
+    }
+    /* Release pairs with the acquire in worker_arrive and above. */
+    atomic_store_explicit(presence, WORKER_AWAY, memory_order_release);
+    return ours;
 }

@@ -9,6 +9,7 @@
 #define TICK_SHIFT 16U
 #define LEVEL_SHIFT 6U
 #define WHEEL_PLACE_DUE UINT16_MAX
+#define WHEEL_PLACE_YOUNG (UINT16_MAX - 1U)
 
 void wheel_init(struct timer_wheel *wheel, uint64_t now_ns) {
     *wheel = (struct timer_wheel){.elapsed = now_ns >> TICK_SHIFT, .next_ns = UINT64_MAX, .next_exact = true};
@@ -50,11 +51,20 @@ void wheel_insert(struct timer_wheel *wheel, struct wheel_entry *entry, uint64_t
     CHECK(entry->link == NULL);
     entry->deadline_ns = deadline_ns;
     entry->sequence = wheel->sequence++;
-    entry_place(wheel, entry);
+    entry->place = WHEEL_PLACE_YOUNG;
+    entry_link(&wheel->young, entry);
     wheel->count++;
     if (deadline_ns <= wheel->next_ns) {
         wheel->next_ns = deadline_ns;
         wheel->next_exact = true;
+    }
+}
+
+/* An entry was taken out of a slot: is it empty now? */
+static void slot_left(struct timer_wheel *wheel, unsigned place) {
+    unsigned level = place / WHEEL_SLOTS, slot = place % WHEEL_SLOTS;
+    if (wheel->slots[level][slot] == NULL) {
+        wheel->occupied[level] &= ~(UINT64_C(1) << slot);
     }
 }
 
@@ -65,9 +75,8 @@ void wheel_remove(struct timer_wheel *wheel, struct wheel_entry *entry) {
     if (entry->place == WHEEL_PLACE_DUE) {
         return;
     }
-    unsigned level = entry->place / WHEEL_SLOTS, slot = entry->place % WHEEL_SLOTS;
-    if (wheel->slots[level][slot] == NULL) {
-        wheel->occupied[level] &= ~(UINT64_C(1) << slot);
+    if (entry->place != WHEEL_PLACE_YOUNG) {
+        slot_left(wheel, entry->place);
     }
     if (wheel->count == 0) { /* nothing to wake up for: not even to find that out */
         wheel->next_ns = UINT64_MAX;
@@ -113,9 +122,23 @@ static void next_search(struct timer_wheel *wheel) {
     }
 }
 
+/* The young ones that are left go where they belong. */
+static void young_place(struct timer_wheel *wheel) {
+    struct wheel_entry *entry = wheel->young;
+    wheel->young = NULL;
+    while (entry != NULL) {
+        struct wheel_entry *next = entry->next;
+        entry_place(wheel, entry);
+        entry = next;
+    }
+}
+
 uint64_t wheel_next(struct timer_wheel *wheel) {
     if (wheel->due != NULL) {
         return 0;
+    }
+    if (wheel->young != NULL) {
+        young_place(wheel);
     }
     if (!wheel->next_exact) {
         next_search(wheel);
@@ -210,6 +233,9 @@ static void due_gather(struct timer_wheel *wheel, uint64_t now_ns) {
 }
 
 struct wheel_entry *wheel_collect(struct timer_wheel *wheel, uint64_t now_ns) {
+    if (wheel->young != NULL) {
+        young_place(wheel);
+    }
     if (wheel->due == NULL) {
         due_gather(wheel, now_ns);
     }

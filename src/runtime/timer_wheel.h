@@ -2,7 +2,9 @@
  * deadlines are kept exactly: an entry pops at the first call whose now_ns is at or past its deadline,
  * earliest first.
  *
- * Cost:    insert and remove O(1); an entry moves down at most seven times before it is due.
+ * Cost:    insert and remove O(1); an entry moves down at most seven times before it is due. What was inserted
+ *          since the owner last looked at the time stands in a plain list, `young`: most timeouts of asks are
+ *          removed from there and never see a slot.
  * Threads: one (the worker that owns it).
  * Memory:  entries belong to the caller. */
 #ifndef RUNTIME_TIMER_WHEEL_H
@@ -18,7 +20,7 @@ struct wheel_entry {
     struct wheel_entry **link; /* what points at it; NULL: in no wheel */
     uint64_t deadline_ns;
     uint64_t sequence; /* ties fire in order of insertion */
-    uint16_t place;    /* level * WHEEL_SLOTS + slot, or WHEEL_PLACE_DUE */
+    uint16_t place;    /* level * WHEEL_SLOTS + slot, or what timer_wheel.c calls due and young */
 };
 
 struct timer_wheel {
@@ -29,6 +31,7 @@ struct timer_wheel {
     uint64_t sequence;
     size_t count;
     struct wheel_entry *due;         /* in order */
+    struct wheel_entry *young;       /* not in a slot yet; next_ns knows them */
     uint64_t occupied[WHEEL_LEVELS]; /* bit per slot */
     struct wheel_entry *slots[WHEEL_LEVELS][WHEEL_SLOTS];
 };

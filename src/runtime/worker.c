@@ -3,12 +3,16 @@
  *
  * Invariants: one turn at a time per actor; a turn's message is destroyed after it unless taken; on the OS a
  * step runs up to `burst` turns, simulated exactly one, so that every turn is a scheduling decision of the
- * seed. Clock:      turn.now_ns never runs backwards along a chain of messages: a worker reads the clock anew
- * for a message that came from another thread, for an actor it did not run last, and whenever more than a few
- *             microseconds (by env_ticks, a hint for nothing else) have passed since its last reading. So a
- * stamp taken by one actor and compared by another never gives a negative time, and a turn of 50 ns does not
- * pay 25 for the clock. Long turns: a turn's length is known at the next stamp, which is after the next
- * turn's start or the step's end. */
+ * seed.
+ * Clock:      turn.now_ns never runs backwards along a chain of messages: a worker reads the clock anew when it
+ * fetched messages of other threads or became the owner of an actor, and whenever more than a few microseconds (by
+ * env_ticks, a hint for nothing else) have passed since its last reading. So a stamp taken by one actor and compared
+ * by another never gives a negative time.
+ * Meter:      a turn's length is known at the next look at the ticks, which is at the next turn's start. But a look
+ * costs 9 ns on a virtual machine, a turn perhaps 10: so turns of a kind that was calm (short) CALM_MIN times in a
+ * row are measured in groups of GROUP_MAX. A group that was not calm makes its kinds be measured one by one again.
+ * What can be wrong by that is the name of one long turn after many short ones of its kind: it is the last of its
+ * group that is named. */
 #include <string.h>
 
 #include "runtime/oneshot.h"
@@ -18,78 +22,148 @@
 #define CPU_STEPS 1024U   /* steps between publications of the thread's CPU time */
 /* And, when it parks, the least wall time between them: the system call costs 1.4 us, a park as much. */
 #define CPU_PARK_NS 1000000U
+#define CALM_MIN 64U
+#define GROUP_MAX                                                                                            \
+    16U /* clock_ticks_max / calm_ticks_max: a calm group does not outlast a reading of the clock */
 
 /* ---- clock and long turns ---- */
 
-static void turn_close(struct worker *worker, uint64_t now_ns) {
+static void turn_long(struct worker *worker, uint64_t length_ns) {
     struct runtime *runtime = worker->runtime;
-    if (!worker->turn_open) {
-        return;
-    }
-    worker->turn_open = false;
-    uint64_t length_ns = now_ns - worker->turn_started_ns;
-    if (__builtin_expect(length_ns <= runtime->turn_budget_ns, 1)) {
-        return;
+    const struct turn_meter *meter = &worker->meter;
+    const char *name = meter->name;
+    actor_ref ref = meter->ref;
+    if (meter->actor != NULL) {
+        name =
+            atomic_load_explicit(&meter->actor->name, memory_order_relaxed); /* ours still: see half_give */
+        ref = actor_self(meter->actor);
     }
     COUNT(runtime, worker, long_turns);
-    trace_emit(runtime->tracer, worker->index, TRACE_TURN_LONG, worker->turn_actor, length_ns,
-               worker->turn_kind);
+    trace_emit(runtime->tracer, worker->index, TRACE_TURN_LONG, ref, length_ns, meter->kind);
     spin_lock(&runtime->longest_lock);
     if (length_ns > runtime->longest_turn_ns) {
         runtime->longest_turn_ns = length_ns;
-        memcpy(runtime->longest_turn_actor, worker->turn_name, sizeof runtime->longest_turn_actor);
+        memset(runtime->longest_turn_actor, 0, sizeof runtime->longest_turn_actor);
+        strncpy(runtime->longest_turn_actor, name, sizeof runtime->longest_turn_actor - 1);
     }
     spin_unlock(&runtime->longest_lock);
 }
 
 static uint64_t clock_read(struct worker *worker) {
-    worker->now_ns = env_now(worker->runtime->env);
-    turn_close(worker, worker->now_ns);
-    return worker->now_ns;
+    struct turn_meter *meter = &worker->meter;
+    meter->now_ns = env_now(worker->runtime->env);
+    meter->stale = false;
+    if (meter->open) {
+        meter->open = false;
+        uint64_t length_ns = meter->now_ns - meter->start_ns;
+        if (__builtin_expect(length_ns > worker->runtime->turn_budget_ns, 0)) {
+            turn_long(worker, length_ns);
+        }
+    }
+    return meter->now_ns;
 }
 
-/* The stamp of a turn; `fresh`: the last reading will not do. */
-static uint64_t clock_stamp(struct worker *worker, bool fresh) {
-    struct runtime *runtime = worker->runtime;
-    if (runtime->sim) {
-        return clock_read(worker);
+/* What the ticks say about the group that ends here. */
+static void group_learn(const struct runtime *runtime, struct turn_meter *meter, uint64_t ticks) {
+    if (!meter->open) {
+        return;
     }
+    uint64_t length = ticks - meter->look_ticks;
+    uint8_t *calm = &meter->calm[meter->kind];
+    if (length <= runtime->calm_ticks_max * meter->turns) {
+        *calm += *calm < UINT8_MAX;
+    } else if (meter->turns == 1) {
+        *calm = 0;
+    } else if (length > runtime->clock_ticks_max) {
+        memset(meter->calm, 0, sizeof meter->calm);
+    }
+}
+
+/* Ends the group and begins one with the turn that starts now. */
+static __attribute__((noinline)) void meter_look(struct worker *worker, bool calm) {
+    const struct runtime *runtime = worker->runtime;
+    struct turn_meter *meter = &worker->meter;
     uint64_t ticks = env_ticks(runtime->env);
-    if (fresh || ticks - worker->now_ticks > runtime->clock_ticks_max) {
-        worker->now_ticks = ticks;
-        return clock_read(worker);
+    group_learn(runtime, meter, ticks);
+    if (meter->stale || runtime->sim || ticks - meter->now_ticks > runtime->clock_ticks_max) {
+        meter->now_ticks = ticks;
+        clock_read(worker);
     }
-    worker->turn_open = false; /* shorter than clock_ticks_max, far below any budget */
-    return worker->now_ns;
+    meter->look_ticks = ticks;
+    meter->start_ns = meter->now_ns;
+    meter->turns = 0;
+    meter->left = calm && !runtime->sim ? GROUP_MAX : 1;
+}
+
+/* The stamp of a turn that starts now. */
+static inline uint64_t meter_turn(struct worker *worker, struct actor *actor, unsigned kind) {
+    struct turn_meter *meter = &worker->meter;
+    bool calm = meter->calm[kind] >= CALM_MIN;
+    if (__builtin_expect(meter->stale || !calm || meter->left == 0, 0)) {
+        meter_look(worker, calm);
+    }
+    meter->left--;
+    meter->open = true;
+    meter->turns++;
+    meter->kind = (uint16_t)kind;
+    meter->actor = actor;
+    return meter->now_ns;
+}
+
+void worker_actor_ends(struct worker *worker, struct actor *actor) {
+    struct turn_meter *meter = &worker->meter;
+    if (meter->open && meter->actor == actor) {
+        meter->name = atomic_load_explicit(&actor->name, memory_order_relaxed); /* ours */
+        meter->ref = actor_self(actor);
+        meter->actor = NULL;
+    }
+}
+
+void worker_clock_close(struct worker *worker) {
+    if (worker->meter.open) {
+        worker->meter.left = 0;
+        worker->meter.now_ticks = worker->runtime->sim ? 0 : env_ticks(worker->runtime->env);
+        clock_read(worker);
+    }
 }
 
 /* ---- turns ---- */
 
-static void turn_run(struct worker *worker, struct actor *actor, struct message *message, bool fresh) {
+/* What the runtime does itself with a message that is about to be handled. False: it is not to be handled. */
+static bool turn_admit(struct worker *worker, struct actor *actor, struct message *message) {
+    bool admitted = true;
+    if ((message->flags & MESSAGE_ANSWERS) != 0) {
+        admitted = ask_settle(worker, actor, message);
+    } else if (message->kind == MESSAGE_TIMER) {
+        admitted = timer_delivering(actor, message);
+    }
+    if (!admitted) {
+        message_destroy(worker->runtime, worker, message);
+    }
+    return admitted;
+}
+
+static inline void turn_run(struct worker *worker, struct actor *actor, struct message *message) {
     struct runtime *runtime = worker->runtime;
-    bool foreign = message->flags >> MESSAGE_ORIGIN_SHIFT != worker->index + 1;
-    struct turn turn = {.runtime = runtime,
-                        .self = actor->self,
-                        .now_ns = clock_stamp(worker, fresh || foreign),
-                        .worker = worker->index,
-                        .message = message};
-    if (message->kind == MESSAGE_TIMER && !timer_delivering(actor, message)) {
-        message_destroy(runtime, worker, message);
+    if (__builtin_expect((message->flags & MESSAGE_ANSWERS) != 0 || message->kind == MESSAGE_TIMER, 0) &&
+        !turn_admit(worker, actor, message)) {
         return;
     }
-    if (runtime->sim) {
-        env_note(runtime->env, (uint64_t)worker->index << 32 | actor_ref_slot(actor->self),
+    struct turn turn = {.runtime = runtime,
+                        .self = actor_self(actor),
+                        .now_ns = meter_turn(worker, actor, message->kind),
+                        .worker = worker->index,
+                        .message = message};
+    if (__builtin_expect(runtime->sim, 0)) {
+        env_note(runtime->env, (uint64_t)worker->index << 32 | actor_ref_slot(turn.self),
                  (uint64_t)message->kind << 32 | actor_ref_slot(message->sender));
     }
     bool exit = message->kind == MESSAGE_EXIT;
-    enum troupe_error reason = exit ? MESSAGE_PAYLOAD(message, struct message_exit)->reason : TROUPE_OK;
+    enum troupe_error reason =
+        __builtin_expect(exit, 0) ? MESSAGE_PAYLOAD(message, struct message_exit)->reason : TROUPE_OK;
     message->flags |= MESSAGE_DELIVERED;
-    worker->turn_open = true;
-    worker->turn_started_ns = turn.now_ns;
-    worker->turn_kind = message->kind;
-    worker->turn_actor = actor->self;
     actor->handle(&turn, actor->state, message);
-    if (exit && turn.message != NULL && !actor->exiting) {
+    if (__builtin_expect(exit, 0) && turn.message != NULL && !actor->exiting) {
         actor->exiting = true;
         actor->exit_reason = reason;
     }
@@ -105,69 +179,69 @@ struct message *turn_take(struct turn *turn) {
     return message;
 }
 
-/* Counts handled messages out. True: the actor is idle now and no longer ours to touch. */
-static bool gate_release(struct actor *actor, uint64_t held) {
-    /* Release pairs with the acquire of the admission that makes it runnable again (actor_deliver). Acquire:
-     * whoever runs it next within this period is us or takes it from a run queue. */
-    return GATE_ALL_OF(atomic_fetch_sub_explicit(&actor->gate, held, memory_order_acq_rel) - held) == 0;
-}
-
 /* Runs up to `most` turns of one actor and puts it where it belongs afterwards. Returns the turns. */
 static unsigned actor_run(struct worker *worker, struct actor *actor, unsigned most) {
     struct runtime *runtime = worker->runtime;
-    if (actor->phase == ACTOR_ENDING) {
-        if (!actor_drain(runtime, worker, actor, 0)) {
-            scheduler_ready(runtime, worker, actor);
-        }
-        return 1;
+    unsigned slice = most < runtime->slice ? most : runtime->slice, turns = 0, handled = 0;
+    if (mailbox_arrived(&actor->mailbox)) {
+        actor_fetch(worker, actor, false);
     }
-    unsigned slice = most < runtime->slice ? most : runtime->slice, turns = 0, unreleased = 0;
-    uint64_t held = 0;
-    bool fresh = actor->last_worker != worker->index;
-    actor->last_worker = (uint8_t)worker->index;
-    memcpy(worker->turn_name, actor->name, sizeof worker->turn_name);
-    struct message *message;
-    while (turns < slice && !actor->exiting &&
-           (message = mailbox_pop(&actor->head, &actor->tail, &actor->stub)) != NULL) {
+    struct message *last, *message = mailbox_take_all(&actor->mailbox, &last);
+    while (message != NULL && turns < slice && !actor->exiting) {
+        struct message *next = message_next(message);
         enum message_kind kind = message->kind;
         uint32_t bytes = message->bytes;
-        if (unreleased == actor->release_max) {
-            gate_release(actor, held); /* not all: the message at hand is still counted */
-            held = 0;
-            unreleased = 0;
+        if (handled > actor->credit_keep) {
+            actor_credit(actor, handled);
+            handled = 0;
         }
-        turn_run(worker, actor, message, fresh);
-        actor_request_bytes_back(actor, kind, bytes);
-        held += gate_share(kind);
-        fresh = false;
+        turn_run(worker, actor, message);
+        if (__builtin_expect(bytes > REQUEST_BYTES_SMALL, 0)) {
+            actor_request_bytes_back(actor, kind, bytes);
+        }
+        handled += message_classes[kind] == MESSAGE_CLASS_REQUEST;
         turns++;
-        unreleased++;
+        message = next;
     }
     count_up(&worker->counts.turns, turns);
-    /* Relaxed: see actor_stop_bare. */
-    if (!actor->exiting &&
-        __builtin_expect(atomic_load_explicit(&actor->stops, memory_order_relaxed) != 0, 0)) {
-        actor->exiting = true;
-        actor->exit_reason = TROUPE_CANCELLED;
+    if (handled > 0) {
+        actor_credit(actor, handled);
+    }
+    if (message != NULL) {
+        mailbox_put_back(&actor->mailbox, message, last);
     }
     if (__builtin_expect(actor->exiting, 0)) {
-        actor_end(runtime, worker, actor, actor->exit_reason);
-        if (!actor_drain(runtime, worker, actor, held)) {
-            scheduler_ready(runtime, worker, actor);
-        }
-    } else if (!gate_release(actor, held)) {
-        scheduler_ready(runtime, worker, actor);
+        actor_end(runtime, worker, actor, (enum troupe_error)actor->exit_reason);
+        actor_drain(runtime, worker, actor, false); /* else at the notice that is under way */
+    } else if (actor->mailbox.last != NULL) {
+        scheduler_ready(worker, actor, false);
+    } else {
+        actor->ready = false;
     }
-    return turns > 0 ? turns
-                     : 1; /* an empty-handed look (a push under way) is work too: it bounds the step */
+    return turns > 0 ? turns : 1; /* an end without a turn is work too: it bounds the step */
 }
 
 /* ---- steps ---- */
 
 static void cpu_publish(struct worker *worker) {
     uint64_t cpu_ns = env_thread_cpu(worker->runtime->env) - worker->cpu_base_ns;
-    worker->cpu_told_ns = worker->now_ns;
+    worker->cpu_told_ns = worker->meter.now_ns;
     atomic_store_explicit(&worker->counts.cpu_ns, cpu_ns, memory_order_relaxed); /* a statistic */
+}
+
+void worker_arrive(struct worker *worker) {
+    struct runtime *runtime = worker->runtime;
+    uint32_t away = WORKER_AWAY;
+    /* Acquire pairs with worker_claim: we see which actors are not ours any more. LENT lasts a few nanoseconds. */
+    while (!atomic_compare_exchange_weak_explicit(&worker->presence, &away, WORKER_HERE, memory_order_acquire,
+                                                  memory_order_relaxed)) {
+        away = WORKER_AWAY;
+    }
+    worker->here = true;
+    uint64_t bit = UINT64_C(1) << worker->index;
+    if ((atomic_load_explicit(&runtime->idle, memory_order_relaxed) & bit) != 0) { /* woken by a deadline */
+        atomic_fetch_and(&runtime->idle, ~bit);
+    }
 }
 
 static void worker_enter(struct worker *worker) {
@@ -176,12 +250,10 @@ static void worker_enter(struct worker *worker) {
         worker->started = true;
         worker->cpu_base_ns = env_thread_cpu(runtime->env);
     }
+    if (!worker->here) {
+        worker_arrive(worker);
+    }
     if (!worker->online) {
-        uint64_t bit = UINT64_C(1) << worker->index;
-        if ((atomic_load_explicit(&runtime->idle, memory_order_relaxed) & bit) !=
-            0) { /* woken by a deadline */
-            atomic_fetch_and(&runtime->idle, ~bit);
-        }
         grace_online(runtime->grace, worker->index);
         worker->online = true;
     }
@@ -214,12 +286,13 @@ static struct env_step worker_stopped(struct worker *worker) {
 
 static struct env_step worker_rest(struct worker *worker) {
     struct runtime *runtime = worker->runtime;
-    uint64_t bit = UINT64_C(1) << worker->index;
     worker_leave(worker);
-    atomic_fetch_or(&runtime->idle, bit);
-    if (scheduler_injected(runtime,
-                           worker)) { /* brought since we looked: its bringer may not have seen our bit */
-        atomic_fetch_and(&runtime->idle, ~bit);
+    worker->here = false;
+    /* Release pairs with the acquire in worker_claim: what we did to our actors is seen. */
+    atomic_store_explicit(&worker->presence, WORKER_AWAY, memory_order_release);
+    atomic_fetch_or(&runtime->idle, UINT64_C(1) << worker->index);
+    if (scheduler_brought(worker)) { /* since we looked: its bringer may not have seen our bit */
+        worker_arrive(worker);
         return (struct env_step){.ran = true};
     }
     return (struct env_step){.ran = false, .deadline_ns = wheel_next(&worker->wheel)};
@@ -233,23 +306,23 @@ struct env_step worker_step(void *context, unsigned index) {
         return worker_stopped(worker);
     }
     worker_enter(worker);
-    worker->now_ticks = runtime->sim ? 0 : env_ticks(runtime->env);
-    oneshot_poll(worker, clock_read(worker), BURST_TIMERS);
+    worker->meter.left = 0;
+    worker->meter.now_ticks = runtime->sim ? 0 : env_ticks(runtime->env);
+    uint64_t started_ns = clock_read(worker);
+    oneshot_poll(worker, started_ns, BURST_TIMERS);
     unsigned turns = 0;
-    while (turns < runtime->burst) {
+    while (turns < runtime->burst && worker->meter.now_ns - started_ns <= runtime->step_ns_max) {
         struct actor *actor = scheduler_pick(worker);
         if (actor == NULL) {
             break;
         }
         turns += actor_run(worker, actor, runtime->burst - turns);
     }
-    if (worker->turn_open) {
-        clock_read(worker);
-    }
+    worker_clock_close(worker);
     if (runtime->sim) {
         worker_of_thread = &runtime->workers[0]; /* env calls back between turns on behalf of worker 0 */
     }
-    if (turns == 0 && wheel_next(&worker->wheel) > worker->now_ns) {
+    if (turns == 0 && wheel_next(&worker->wheel) > worker->meter.now_ns) {
         return worker_rest(worker);
     }
     grace_quiescent(runtime->grace, worker->index);
@@ -268,7 +341,7 @@ void worker_park(void *context, unsigned index, bool parking) {
     struct worker *worker = &runtime->workers[index];
     if (parking) {
         COUNT(runtime, worker, parks);
-        if (worker->started && worker->now_ns - worker->cpu_told_ns >= CPU_PARK_NS) {
+        if (worker->started && worker->meter.now_ns - worker->cpu_told_ns >= CPU_PARK_NS) {
             cpu_publish(worker);
         }
     }

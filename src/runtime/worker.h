@@ -11,8 +11,8 @@
 #include "runtime/timer_wheel.h"
 
 #define WORKERS_MAX 64U
-#define RUN_RING 256U
 #define JOBS_AWAITED 0x80000000U /* in runtime.jobs_open: the run ends when no job is open */
+#define CHARGES_MAX 128U         /* accounts that messages are charged to; 0 is nobody's */
 
 /* Counted by the owner, read by anyone: relaxed, they order nothing. */
 typedef _Atomic uint64_t counter;
@@ -21,57 +21,75 @@ static inline void count_up(counter *total, uint64_t by) {
                           memory_order_relaxed);
 }
 
-/* Runnable actors of one worker, oldest first: `first`, then the ring, then `overflow`. Only the ring can be
- * stolen from, so an actor that is alone costs no atomic read-modify-write and no wake. */
-struct run_queue {
-    struct actor *first;
-    struct cell *overflow, **overflow_end; /* actors, linked by their cells */
-    _Alignas(64) _Atomic uint64_t head;    /* thieves and owner */
-    _Alignas(64) _Atomic uint64_t tail;    /* owner */
-    _Atomic(struct actor *) ring[RUN_RING];
+/* Runnable actors of one worker; its own. `next` is the one that the running actor made ready last: what was just
+ * written is still in the cache, and an answer comes before other work. Pinned ones wait apart from those that can
+ * be given to other workers. */
+struct run_list {
+    struct cell *first, *last; /* oldest first, linked by their cells */
+    unsigned count;
 };
-
-/* Actors made runnable by a thread that cannot run them itself. */
-struct inject {
-    struct spin lock;
-    _Atomic uint32_t count;
-    struct cell *first, *last; /* actors; under the lock */
+struct run_queue {
+    struct actor *next;
+    struct run_list others, pinned;
+    unsigned streak; /* times in a row that `next` was preferred */
+    bool turned;     /* the last one of a list came from `pinned` */
 };
 
 struct worker_counts {
-    counter turns, messages, long_turns, dead_letters, refused, late_replies, parks, wakes, steals;
+    counter turns, long_turns, dead_letters, refused, late_replies, parks, wakes, steals;
     counter spawned, ended;
     counter cpu_ns; /* of its thread, published now and then */
+};
+
+/*   HERE --has nothing to do--> AWAY --another worker takes an actor over--> LENT --done--> AWAY
+ *     `<--------steps, or sends from a callback---------'
+ * The worker's thread touches its actors only while it is HERE; LENT excludes it and other borrowers. */
+enum worker_presence { WORKER_AWAY, WORKER_HERE, WORKER_LENT };
+
+/* How turns are measured, alone or in groups: see worker.c. */
+struct turn_meter {
+    uint64_t now_ns;     /* the last reading of the clock */
+    uint64_t now_ticks;  /* env_ticks then */
+    uint64_t look_ticks; /* the last look at the ticks: where the group starts */
+    uint64_t start_ns;   /* now_ns then */
+    bool stale;          /* the next turn must have a new reading */
+    bool open;           /* the group's length is not known yet */
+    uint8_t left;        /* calm turns that may still join the group */
+    uint16_t kind;       /* of its last turn */
+    uint32_t turns;      /* in it */
+    struct actor *actor; /* of its last turn; NULL: it has ended, and these were its name and reference: */
+    const char *name;
+    actor_ref ref;
+    uint8_t calm[MESSAGE_KIND_COUNT]; /* short turns in a row, measured alone; saturates */
 };
 
 struct worker {
     struct runtime *runtime;
     unsigned index;
+    bool here;    /* owner's view of presence */
     bool online;  /* in the grace periods */
     bool started; /* has made a step */
     bool stopped; /* has seen the stop */
     uint64_t picks;
-    uint64_t now_ns;      /* the last reading of the clock */
-    uint64_t now_ticks;   /* env_ticks then */
+    struct pool_cache pool;
+    struct run_queue queue;
+    struct turn_meter meter;
+    struct worker_counts counts;
+    struct cell_cache actors, oneshots;
     uint64_t cpu_base_ns; /* of its thread before the first step */
     uint64_t cpu_told_ns; /* when its CPU time was last published */
     uint64_t steps;
-    struct pool_cache pool;
-    struct cell_cache actors, oneshots;
     struct timer_wheel wheel;
-    struct cell *pinned, **pinned_end; /* actors; worker 0 */
-    /* the turn being measured: its length is known at the next stamp */
-    uint64_t turn_started_ns;
-    bool turn_open;
-    uint16_t turn_kind;
-    actor_ref turn_actor;
-    char turn_name[24];
-    struct run_queue queue;
-    struct worker_counts counts;
-    _Alignas(64) _Atomic(struct oneshot *) cancelled; /* any thread: entries of our wheel to unlink */
+    /* any thread */
+    _Alignas(64) _Atomic uint32_t
+        notices; /* slot + 1 of actors whose mailboxes somebody called, linked by `second` */
+    _Atomic(struct cell *) handed;          /* runnable actors that became ours */
+    _Atomic(struct oneshot *) cancelled;    /* entries of our wheel to unlink */
+    _Alignas(64) _Atomic uint32_t presence; /* enum worker_presence */
 };
 
 struct job;
+struct actor_names;
 struct runtime {
     struct env *env;
     struct account *account;
@@ -83,20 +101,25 @@ struct runtime {
     unsigned slice; /* messages per actor in a row */
     unsigned burst; /* turns per step */
     uint64_t turn_budget_ns;
+    uint64_t calm_ticks_max;  /* a turn that takes no longer is calm */
     uint64_t clock_ticks_max; /* a reading of the clock serves turns that start within so many ticks of it */
+    uint64_t step_ns_max;     /* a step ends when it has lasted so long, though the burst is not over */
     uint32_t mailbox_len_max;
     struct worker *workers;
     struct cell_table actors, oneshots;
     struct pool pool;
+    _Atomic(struct account *) charges[CHARGES_MAX]; /* what messages are charged to; grows only */
     _Alignas(64) _Atomic uint64_t
         idle; /* bit per worker that found nothing and may sleep; clearing one is the duty to wake */
     _Atomic bool stopping;
     _Atomic uint32_t running;   /* workers that have not seen the stop */
     _Atomic uint32_t jobs_open; /* and JOBS_AWAITED */
-    _Alignas(64) struct inject inject, inject_pinned;
-    struct spin monitor_lock;
+    _Alignas(64) struct spin monitor_lock;
     struct spin jobs_lock;
     struct job *jobs; /* under jobs_lock */
+    struct spin charges_lock;
+    struct spin names_lock;
+    struct actor_names *names; /* under names_lock */
     struct spin longest_lock;
     uint64_t longest_turn_ns; /* both under longest_lock */
     char longest_turn_actor[24];
@@ -105,10 +128,19 @@ struct runtime {
 
 extern _Thread_local struct worker *worker_of_thread __attribute__((tls_model("initial-exec")));
 
-/* The worker whose thread this is, if it is one of this runtime's. */
-static inline struct worker *worker_current(const struct runtime *runtime) {
+/* The worker whose thread this is, if it is one of this runtime's; for its pools alone. */
+static inline struct worker *worker_on_thread(const struct runtime *runtime) {
     struct worker *worker = worker_of_thread;
     return worker != NULL && worker->runtime == runtime ? worker : NULL;
+}
+void worker_arrive(struct worker *worker);
+/* The same, for touching its actors: a callback of env finds it away. */
+static inline struct worker *worker_current(const struct runtime *runtime) {
+    struct worker *worker = worker_on_thread(runtime);
+    if (worker != NULL && !worker->here) {
+        worker_arrive(worker);
+    }
+    return worker;
 }
 static inline struct worker *worker_of_turn(const struct turn *turn) {
     return &turn->runtime->workers[turn->worker];
@@ -129,18 +161,50 @@ static inline struct worker *worker_of_turn(const struct turn *turn) {
 #define MESSAGE_HOME_MONITOR 0x20U
 #define MESSAGE_HOME_JOB 0x30U
 #define MESSAGE_DELIVERED 0x40U /* a handler has seen it */
-#define MESSAGE_ORIGIN_SHIFT 8U /* above: index + 1 of the worker that sent it, 0: another thread */
+#define MESSAGE_ANSWERS 0x80U   /* `reply` is the promise that it keeps */
+#define MESSAGE_ANSWERED 0x100U /* asked, and its answer is on the way */
+#define MESSAGE_CHARGE_SHIFT 9U /* above: the charge it is counted in; 0: none */
+#define MESSAGE_PAYLOAD_MIN 16U /* room in every block */
 void message_init(struct message *message, struct runtime *runtime, enum message_kind kind, uint32_t bytes,
                   unsigned flags);
-void message_destroy(struct runtime *runtime, struct worker *worker, struct message *message);
 extern const uint8_t message_classes[MESSAGE_KIND_COUNT];
+extern void (*message_destructors[MESSAGE_KIND_COUNT])(struct message *message);
+void message_destroy_whole(struct runtime *runtime, struct worker *worker, struct message *message);
+static inline void message_destroy(struct runtime *runtime, struct worker *worker, struct message *message) {
+    unsigned odd = message->flags & ~(MESSAGE_CLASS_MASK | MESSAGE_DELIVERED);
+    if (odd != 0 || message->reply != 0 || message_destructors[message->kind] != NULL) {
+        message_destroy_whole(runtime, worker, message);
+        return;
+    }
+    pool_give(&runtime->pool, worker != NULL ? &worker->pool : NULL, message->flags & MESSAGE_CLASS_MASK,
+              message);
+}
+
+/* charge.c */
+MUST_CHECK enum troupe_error charge_join(struct runtime *runtime, struct account *account,
+                                         uint8_t *ret_charge);
+/* FULL: the account's limit; only requests are refused. */
+MUST_CHECK enum troupe_error charge_take(struct runtime *runtime, uint8_t charge, struct message *message);
+void charge_back(struct runtime *runtime, struct message *message);
+
+/* actor_name.c: names that live as long as the runtime. NULL: out of memory. */
+const char *actor_name_keep(struct runtime *runtime, const char *name);
+struct actor_names *actor_names_new(struct account *account);
+void actor_names_free(struct runtime *runtime);
 
 /* scheduler.c */
-void scheduler_ready(struct runtime *runtime, struct worker *worker, struct actor *actor); /* all left 0 */
+void scheduler_ready(struct worker *worker, struct actor *actor, bool next); /* ours, and in no queue */
 struct actor *scheduler_pick(struct worker *worker);
-bool scheduler_injected(const struct runtime *runtime, const struct worker *worker);
+void scheduler_notice(struct runtime *runtime, struct worker *worker, struct actor *actor);
+void scheduler_wake(struct runtime *runtime, struct worker *worker, unsigned index);
+bool scheduler_brought(const struct worker *worker);
 struct env_step worker_step(void *context, unsigned index);
 void worker_park(void *context, unsigned index, bool parking);
+/* True: the actor, whose owner was away, is ours now. */
+bool worker_claim(struct worker *worker, struct actor *actor, uint32_t generation);
+/* Forgets nothing: what is open is closed at the clock's next reading, under this name. */
+void worker_actor_ends(struct worker *worker, struct actor *actor);
+void worker_clock_close(struct worker *worker);
 
 /* actor.c */
 static inline struct actor *actor_at(const struct runtime *runtime, actor_ref ref) {
@@ -152,12 +216,13 @@ MUST_CHECK enum troupe_error actor_deliver(struct runtime *runtime, struct worke
 void actor_deliver_system(struct runtime *runtime, struct worker *worker, actor_ref to,
                           struct message *message);
 void actor_end(struct runtime *runtime, struct worker *worker, struct actor *actor, enum troupe_error reason);
-/* Destroys what is queued and gives `held` back to the gate; true: nothing is left and the cell is free again
- * (do not touch it any more); false: a sender is still pushing. */
-bool actor_drain(struct runtime *runtime, struct worker *worker, struct actor *actor, uint64_t held);
-static inline uint64_t gate_share(enum message_kind kind) {
-    return message_classes[kind] == MESSAGE_CLASS_REQUEST ? GATE_ALL + GATE_REQUEST : GATE_ALL;
-}
+/* Destroys what is queued; true: the cell is free again (do not touch it any more); false: somebody is still
+ * pushing, or a notice is under way, and it will be looked at again then. `noticed`: it has come. */
+bool actor_drain(struct runtime *runtime, struct worker *worker, struct actor *actor, bool noticed);
+/* Owner: what other threads brought goes behind what is there. */
+void actor_fetch(struct worker *worker, struct actor *actor, bool noticed);
+/* Owner: `handled` requests have left the mailbox; their places are credit, what is too much goes back. */
+void actor_credit(struct actor *actor, unsigned handled);
 void actor_request_bytes_back(struct actor *actor, enum message_kind kind, uint32_t bytes);
 
 /* monitor.c */
@@ -165,6 +230,11 @@ MUST_CHECK enum troupe_error monitor_link(struct runtime *runtime, struct actor 
 void monitor_actor_ended(struct runtime *runtime, struct worker *worker, struct actor *actor, actor_ref ref,
                          enum troupe_error reason);
 void monitor_message_free(struct message *message);
+
+/* ask.c */
+/* An answer is about to be handled: false when its promise was kept before or is nobody's. */
+bool ask_settle(struct worker *worker, struct actor *actor, struct message *message);
+void ask_abandoned(struct runtime *runtime, struct worker *worker, uint64_t id);
 
 /* job.c */
 void job_message_free(struct runtime *runtime, struct message *message);
