@@ -118,8 +118,11 @@ enum troupe_error env_make_directories(struct env *env, const char *path, struct
             error = env_parent(whole, parent, sizeof parent);
             if (!error)
                 error = env_sync_directory(env, parent);
-            if (error)
+            if (error) {
                 fault_set(fault, error, parent, "cannot make the new directory durable");
+                IGNORE(env_remove(env, whole),
+                       "so that who tries again makes it, and its name durable, again");
+            }
         }
         *at = kept;
         if (!kept)

@@ -405,6 +405,25 @@ static void every_disk_fault_happens(void **state) {
 }
 
 /* What a failed sync lost stays lost, although the machine still shows it and a second sync says OK. */
+/* A directory whose name could not be made durable is not left for the next one to take for durable. */
+static void a_directory_is_durable_or_not_made(void **state) {
+    (void)state;
+    unsigned failed = 0;
+    for (uint64_t seed = 0; seed < 100; seed++) {
+        struct env_disk *disk = disk_new();
+        struct env *env = disk_env(disk, seed, (struct env_faults){.disk_sync_fails = 0.5});
+        while (env_make_directories(env, "/a/b/c", NULL) != TROUPE_OK)
+            failed++;
+        env_destroy(env);
+        env_disk_power_cut(disk, seed);
+        env = disk_env(disk, seed, (struct env_faults){0});
+        assert_true(there(env, "/a/b/c"));
+        env_destroy(env);
+        disk_end(disk);
+    }
+    assert_true(failed > 100);
+}
+
 static void a_failed_sync_is_not_made_good(void **state) {
     (void)state;
     unsigned lost = 0, failed = 0;
@@ -555,6 +574,7 @@ int main(void) {
         cmocka_unit_test(any_walk_survives),
         cmocka_unit_test(unsettled_lists_have_a_bound),
         cmocka_unit_test(every_disk_fault_happens),
+        cmocka_unit_test(a_directory_is_durable_or_not_made),
         cmocka_unit_test(a_failed_sync_is_not_made_good),
         cmocka_unit_test(a_disk_can_be_full),
         cmocka_unit_test(calls_answer_as_a_real_disk_does),
