@@ -121,7 +121,8 @@ static enum troupe_error database_execute(struct store_database *database, const
     return status == SQLITE_OK ? TROUPE_OK : database_fault(database, status, doing, fault);
 }
 
-/* The first column of the first row, as text cut to `size`; no row: "". */
+/* The first column of the first row, as text cut to `size`; no row: "". The statement runs to its end: what it does may
+ * be committed only there, and fail. */
 static enum troupe_error database_ask(struct store_database *database, const char *sql, char *ret_text,
                                       size_t size, struct fault *fault) {
     sqlite3_stmt *statement = NULL;
@@ -134,11 +135,13 @@ static enum troupe_error database_ask(struct store_database *database, const cha
             status = SQLITE_NOMEM;
         else
             snprintf(ret_text, size, "%s", text != NULL ? text : "");
+        while (status == SQLITE_ROW)
+            status = sqlite3_step(statement);
     } else if (status == SQLITE_DONE) {
         *ret_text = '\0';
     }
     enum troupe_error error = TROUPE_OK;
-    if (status != SQLITE_ROW && status != SQLITE_DONE)
+    if (status != SQLITE_DONE)
         error = database_fault(database, status, sql, fault);
     sqlite3_finalize(statement);
     return error;

@@ -52,7 +52,11 @@ static void life(struct env *env, struct account *account, struct outcome *outco
     enum troupe_error error = store_open(env, account, "/runs/one", &options, &driver.store, &fault);
     outcome_note(outcome, error, &fault);
     if (error == TROUPE_OK) {
+        struct env_info log = {0};
         outcome->opened = true;
+        /* Whatever failed: rows go through the write-ahead log, or the store does not open. */
+        assert_int_equal(__real_env_info(env, "/runs/one/store.db-wal", &log), TROUPE_OK);
+        assert_true(log.exists);
         outcome_note(outcome, driver_run(&driver, env, account), NULL);
         outcome_note(outcome, driver.last_error, NULL);
         outcome_note(outcome, driver.write_error, NULL);
