@@ -144,9 +144,12 @@ static void remove_work(void *arg) {
     IGNORE(env_remove(job->env, job->from), "what stays costs space; a resume sweeps it");
 }
 
-/* Garbage goes while nothing is taken over: what is taken over could be the same bytes again. */
+/* Garbage goes while nothing is taken over: what is taken over could be the same bytes again. A run that failed removes
+ * nothing: rows whose commit failed may be durable all the same, and then a resume needs their artifacts. */
 static void remove_garbage(struct run *run, struct turn *turn) {
     struct artifact_file *file;
+    if (run->error != TROUPE_OK && !PLANT(REMOVED_AFTER_FAILURE))
+        return;
     while (run->files.taking == 0 && (file = artifact_files_garbage(&run->files)) != NULL) {
         struct artifact_job *job = memory_alloc(run->account, sizeof *job);
         if (job == NULL)

@@ -100,6 +100,7 @@ enum artifact {
     ARTIFACT_TORN,
     ARTIFACT_WHOLE
 };
+static const char *const artifact_words[] = {"unreadable", "absent", "torn", "whole"};
 
 static enum artifact artifact_look(struct env *env, const char *path, uint64_t *ret_k) {
     uint64_t words[ARTIFACT_WORDS + 1], whole[ARTIFACT_WORDS];
@@ -397,10 +398,14 @@ static void check_best(struct run_world *world, const struct found *found) {
         run_violation(world, "best/ holds %s; the best trial is %u: %s", buffer_string(&text), best,
                       world->asked[best]);
     buffer_free(&text);
-    if (artifact_look(found->env, RUN_DIRECTORY "/best/prepare.artifact", &prepared) != ARTIFACT_WHOLE ||
-        artifact_look(found->env, RUN_DIRECTORY "/best/train.artifact", &trained_of) != ARTIFACT_WHOLE ||
-        prepared != (uint64_t)k || trained_of != model_of(x, k))
-        run_violation(world, "best/ has not the artifacts of trial %u, whole", best);
+    enum artifact rows = artifact_look(found->env, RUN_DIRECTORY "/best/prepare.artifact", &prepared),
+                  model = artifact_look(found->env, RUN_DIRECTORY "/best/train.artifact", &trained_of);
+    if (rows != ARTIFACT_WHOLE || model != ARTIFACT_WHOLE || prepared != (uint64_t)k ||
+        trained_of != model_of(x, k))
+        run_violation(world,
+                      "best/ has not the artifacts of trial %u: rows are %s of %llu, model is %s of %llu",
+                      best, artifact_words[rows], (unsigned long long)prepared, artifact_words[model],
+                      (unsigned long long)trained_of);
 }
 
 static struct env *quiet_env(struct run_world *world) {
