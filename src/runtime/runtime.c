@@ -92,6 +92,9 @@ enum troupe_error runtime_create(struct env *env, struct account *account,
     runtime->tracer = options->tracer;
     runtime->workers_count = workers;
     runtime->sim = sim;
+    if (sim) {
+        random_seed(&runtime->draws, env_random(env), 0);
+    }
     runtime->slice = sim ? 1 : SLICE;
     runtime->burst = sim ? 1 : BURST;
     runtime->turn_budget_ns = options->turn_budget_ns != 0 ? options->turn_budget_ns : BUDGET_DEFAULT_NS;

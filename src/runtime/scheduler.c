@@ -1,7 +1,7 @@
 /* The scheduler: which actor a worker runs next, what it gives to others, and who is woken for what.
  *
  * Order:   first the actor that the last turn made ready (so an answer finds its question's cache lines warm), at
- * most STREAK_MAX times in a row; else first in, first out, pinned actors and others in turn. Every eighth pick looks first at what other threads
+ * most STREAK_MAX times in a row; else first in, first out, pinned actors and others in turn (simulated: drawn). Every eighth pick looks first at what other threads
  * brought, so that a busy worker cannot starve them.
  * Giving:  queues are private. A worker with something waiting that sees another one idle gives it half of its queue
  * (Acar, Chargueraud, Rainey 2013: private deques, sender-initiated): it becomes the owner. What the giver is doing
@@ -16,6 +16,8 @@
 #define PICK_FAIR 8U
 #define STREAK_MAX 32U
 #define GIVEN_MAX 256U
+#define DRAWN_FROM 8U
+#define SCATTERED 4U
 
 /* ---- a worker's own queue ---- */
 
@@ -46,7 +48,25 @@ static void queue_push(struct run_queue *queue, struct actor *actor) {
     list_push(pinned ? &queue->pinned : &queue->others, actor);
 }
 
-static struct actor *queue_pop(struct run_queue *queue) {
+/* Simulated: any of the first few, drawn from the seed, so that orders which threads would bring about are seen. */
+static struct actor *queue_draw(struct runtime *runtime, struct run_queue *queue) {
+    bool others = queue->others.count > 0, pinned = queue->pinned.count > 0;
+    if (!others && !pinned) {
+        return NULL;
+    }
+    bool turned = pinned && (!others || random_below(&runtime->draws, 2) != 0);
+    struct run_list *list = turned ? &queue->pinned : &queue->others;
+    uint64_t most = list->count < DRAWN_FROM ? list->count : DRAWN_FROM;
+    for (uint64_t later = random_below(&runtime->draws, most); later > 0; later--) {
+        list_push(list, list_pop(list));
+    }
+    return list_pop(list);
+}
+
+static struct actor *queue_pop(struct runtime *runtime, struct run_queue *queue) {
+    if (__builtin_expect(runtime->sim, 0)) {
+        return queue_draw(runtime, queue);
+    }
     bool others = queue->others.count > 0, pinned = queue->pinned.count > 0;
     if (queue->next != NULL && (!(others || pinned) || queue->streak < STREAK_MAX)) {
         struct actor *actor = queue->next;
@@ -140,9 +160,29 @@ static inline void give_if_idle(struct worker *worker) {
     }
 }
 
+/* Simulated: one in so many goes to another worker, whoever is idle, so that whatever two threads could do at once is
+ * seen under some seed. True: it did. */
+static bool scatter(struct worker *worker, struct actor *actor) {
+    struct runtime *runtime = worker->runtime;
+    if (runtime->workers_count == 1 || random_below(&runtime->draws, SCATTERED) != 0 ||
+        (atomic_load_explicit(&actor->owner, memory_order_relaxed) & OWNER_PINNED) != 0) { /* ours */
+        return false;
+    }
+    unsigned to = (worker->index + 1 + (unsigned)random_below(&runtime->draws, runtime->workers_count - 1)) %
+                  runtime->workers_count;
+    atomic_store_explicit(&actor->owner, (uint8_t)to, memory_order_release); /* as in half_take */
+    handed_push(&runtime->workers[to], &actor->cell, &actor->cell);
+    scheduler_wake(runtime, worker, to);
+    return true;
+}
+
 void scheduler_ready(struct worker *worker, struct actor *actor, bool next) {
     struct run_queue *queue = &worker->queue;
-    if (next) {
+    if (__builtin_expect(worker->runtime->sim, 0)) {
+        if (scatter(worker, actor)) {
+            return;
+        }
+    } else if (next) {
         struct actor *before = queue->next;
         queue->next = actor;
         if (before == NULL) {
@@ -222,10 +262,10 @@ struct actor *scheduler_pick(struct worker *worker) {
     if (worker->picks++ % PICK_FAIR == 0) {
         brought_take(worker);
     }
-    struct actor *actor = queue_pop(&worker->queue);
+    struct actor *actor = queue_pop(worker->runtime, &worker->queue);
     if (actor == NULL) {
         brought_take(worker);
-        actor = queue_pop(&worker->queue);
+        actor = queue_pop(worker->runtime, &worker->queue);
     }
     give_if_idle(worker);
     return actor;

@@ -97,6 +97,7 @@ struct runtime {
     struct grace *grace;
     unsigned workers_count;
     bool sim;
+    struct random_stream draws; /* simulated: which of the ready actors comes next */
     bool ended;     /* no more turns, ever */
     unsigned slice; /* messages per actor in a row */
     unsigned burst; /* turns per step */
