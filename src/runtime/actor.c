@@ -194,11 +194,12 @@ void actor_fetch(struct worker *worker, struct actor *actor, bool noticed) {
 }
 
 /* From a neighbour: an actor of the same worker, or one of its callbacks. */
-static enum troupe_error deliver_near(struct runtime *runtime, struct worker *worker, struct actor *actor,
-                                      uint32_t generation, struct message *message) {
+static inline enum troupe_error deliver_near(struct runtime *runtime, struct worker *worker,
+                                             struct actor *actor, uint32_t generation,
+                                             struct message *message) {
     /* Relaxed: only the owner moves the generation on. */
-    if (__builtin_expect(
-            GATE_GENERATION_OF(atomic_load_explicit(&actor->gate, memory_order_relaxed)) != generation, 0)) {
+    uint64_t gate = atomic_load_explicit(&actor->gate, memory_order_relaxed);
+    if (__builtin_expect(GATE_GENERATION_OF(gate) != generation, 0)) {
         return TROUPE_DEAD;
     }
     bool request = message_classes[message->kind] == MESSAGE_CLASS_REQUEST;
@@ -211,23 +212,25 @@ static enum troupe_error deliver_near(struct runtime *runtime, struct worker *wo
             return error;
         }
     }
-    if (request) {
-        credit_set(actor, credit_of(actor) - 1U);
-    }
-    message->flags &= ~MESSAGE_DELIVERED;
+    credit_set(actor, credit_of(actor) - request);
     if (__builtin_expect(mailbox_arrived(&actor->mailbox), 0)) {
         actor_fetch(worker, actor, false); /* the sender may have brought it: it must not be overtaken */
     }
     mailbox_put(&actor->mailbox, message);
     if (!actor->ready) {
         actor->ready = true;
-        scheduler_ready(worker, actor, true);
+        if (__builtin_expect(worker->queue.next == NULL && !runtime->sim, 1)) {
+            worker->queue.next = actor;
+        } else {
+            scheduler_ready(worker, actor, true);
+        }
     }
     return TROUPE_OK;
 }
 
-static enum troupe_error deliver_far(struct runtime *runtime, struct worker *worker, struct actor *actor,
-                                     uint32_t generation, struct message *message) {
+static __attribute__((noinline)) enum troupe_error deliver_far(struct runtime *runtime, struct worker *worker,
+                                                               struct actor *actor, uint32_t generation,
+                                                               struct message *message) {
     bool request = message_classes[message->kind] == MESSAGE_CLASS_REQUEST;
     uint64_t share = request ? GATE_ALL + GATE_REQUEST : GATE_ALL;
     /* Relaxed: requests_max and the gate are checked again by the exchange. */
@@ -261,15 +264,14 @@ static enum troupe_error deliver_far(struct runtime *runtime, struct worker *wor
          * us; acquire: with the actor's end. */
     } while (!atomic_compare_exchange_weak_explicit(&actor->gate, &gate, gate + share, memory_order_acq_rel,
                                                     memory_order_relaxed));
-    message->flags &= ~MESSAGE_DELIVERED;
     if (mailbox_bring(&actor->mailbox, message)) {
         scheduler_notice(runtime, worker, actor);
     }
     return TROUPE_OK;
 }
 
-enum troupe_error actor_deliver(struct runtime *runtime, struct worker *worker, actor_ref to,
-                                struct message *message) {
+static inline enum troupe_error deliver(struct runtime *runtime, struct worker *worker, actor_ref to,
+                                        struct message *message) {
     struct actor *actor = actor_at(runtime, to);
     if (__builtin_expect(actor == NULL || to == 0, 0)) {
         return TROUPE_DEAD;
@@ -285,6 +287,11 @@ enum troupe_error actor_deliver(struct runtime *runtime, struct worker *worker, 
     return deliver_far(runtime, worker, actor, generation, message);
 }
 
+enum troupe_error actor_deliver(struct runtime *runtime, struct worker *worker, actor_ref to,
+                                struct message *message) {
+    return deliver(runtime, worker, to, message);
+}
+
 void actor_deliver_system(struct runtime *runtime, struct worker *worker, actor_ref to,
                           struct message *message) {
     if (actor_deliver(runtime, worker, to, message) != TROUPE_OK) {
@@ -295,12 +302,13 @@ void actor_deliver_system(struct runtime *runtime, struct worker *worker, actor_
 
 enum troupe_error actor_send(struct runtime *runtime, struct turn *turn, actor_ref to,
                              struct message **message) {
-    CHECK(*message != NULL && (*message)->runtime == runtime);
-    struct worker *worker = turn != NULL ? worker_of_turn(turn) : worker_current(runtime);
-    if ((*message)->reply == 0) {
-        (*message)->sender = turn != NULL ? turn->self : 0;
+    struct message *sent = *message;
+    CHECK(sent != NULL && sent->runtime == runtime);
+    struct worker *worker = turn != NULL ? worker_of_thread : worker_current(runtime);
+    if (sent->reply == 0) {
+        sent->sender = turn != NULL ? turn->self : 0;
     }
-    enum troupe_error error = actor_deliver(runtime, worker, to, *message);
+    enum troupe_error error = deliver(runtime, worker, to, sent);
     if (__builtin_expect(error == TROUPE_OK, 1)) {
         *message = NULL;
     } else {
@@ -331,6 +339,7 @@ unsigned actor_mailbox_length(struct runtime *runtime, actor_ref ref) {
 void actor_exit(struct turn *turn, enum troupe_error reason) {
     struct actor *actor = actor_at(turn->runtime, turn->self);
     CHECK(actor->phase == ACTOR_LIVE && actor_self(actor) == turn->self);
+    worker_of_turn(turn)->exiting = true;
     if (!actor->exiting) {
         actor->exiting = true;
         actor->exit_reason = (uint16_t)reason;

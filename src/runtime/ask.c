@@ -1,5 +1,5 @@
 /* Asks: a request whose answer is promised. The promise is a oneshot, found by the number in message->reply: of the
- * question on its way there (`sender` is the asker), of an answer on its way back (MESSAGE_ANSWERS).
+ * question until it is answered (`sender` is the asker), of an answer on its way back (MESSAGE_ANSWERS).
  *
  * Invariants: the first answer that the asker's worker takes out of the asker's mailbox is handled, no other one; a
  *             question that is destroyed unanswered becomes its own answer, DEAD, and a promise that is due sends
@@ -26,7 +26,6 @@ enum troupe_error actor_ask(struct turn *turn, actor_ref to, struct message **me
     asked->reply = oneshot_id(promise);
     asked->token = token;
     asked->sender = turn->self;
-    asked->flags &= ~MESSAGE_ANSWERED;
     error = actor_send(turn->runtime, turn, to, message);
     if (error != TROUPE_OK) {
         oneshot_settle(worker, promise);
@@ -41,15 +40,15 @@ void actor_reply(struct turn *turn, const struct message *asked, struct message 
     CHECK(message_kind_class(answer->kind) == MESSAGE_CLASS_REPLY && answer->reply == 0);
     struct runtime *runtime = answer->runtime;
     struct worker *worker = turn != NULL ? worker_of_turn(turn) : worker_current(runtime);
-    if (asked->reply == 0 || (asked->flags & MESSAGE_ANSWERED) != 0) {
+    if (asked->reply == 0) {
         COUNT(runtime, worker, late_replies);
         message_destroy(runtime, worker, answer);
         return;
     }
-    /* The caller holds the question, so the mark is its to make, though the content is none of its business. */
-    ((struct message *)(uintptr_t)asked)->flags |= MESSAGE_ANSWERED;
     answer->sender = turn != NULL ? turn->self : 0;
     answer->reply = asked->reply;
+    /* The caller holds the question, so this is its to note, though the content is none of its business. */
+    ((struct message *)(uintptr_t)asked)->reply = 0;
     answer->flags |= MESSAGE_ANSWERS;
     if (actor_deliver(runtime, worker, asked->sender, answer) != TROUPE_OK) {
         message_destroy(runtime, worker, answer);

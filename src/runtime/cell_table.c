@@ -77,15 +77,8 @@ static unsigned cells_take(struct cell_table *table, unsigned wanted, struct cel
     return count;
 }
 
-enum troupe_error cell_get(struct cell_table *table, struct cell_cache *cache, struct cell **ret_cell) {
+enum troupe_error cell_refill(struct cell_table *table, struct cell_cache *cache, struct cell **ret_cell) {
     bool cached = cache != NULL && table->cache_max > 0;
-    if (cached && cache->free != NULL) {
-        struct cell *cell = cache->free;
-        cache->free = cell->next;
-        cache->count--;
-        *ret_cell = cell;
-        return TROUPE_OK;
-    }
     for (;;) {
         struct cell *list;
         bool missing;
@@ -109,28 +102,19 @@ enum troupe_error cell_get(struct cell_table *table, struct cell_cache *cache, s
     }
 }
 
-void cell_put(struct cell_table *table, struct cell_cache *cache, struct cell *cell) {
-    if (cache != NULL && table->cache_max > 0) {
+void cell_return(struct cell_table *table, struct cell_cache *cache, struct cell *cell) {
+    struct cell *first = cell, *last = cell;
+    if (cache != NULL && table->cache_max > 0) { /* full: a batch goes back */
         cell->next = cache->free;
-        cache->free = cell;
-        if (++cache->count <= table->cache_max) {
-            return;
-        }
-        struct cell *first = cache->free, *last = first;
         for (unsigned at = 1; at < CELL_BATCH; at++) {
             last = last->next;
         }
         cache->free = last->next;
-        cache->count -= CELL_BATCH;
-        spin_lock(&table->lock);
-        last->next = table->free;
-        table->free = first;
-        spin_unlock(&table->lock);
-        return;
+        cache->count -= CELL_BATCH - 1;
     }
     spin_lock(&table->lock);
-    cell->next = table->free;
-    table->free = cell;
+    last->next = table->free;
+    table->free = first;
     spin_unlock(&table->lock);
 }
 

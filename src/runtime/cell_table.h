@@ -30,7 +30,7 @@ struct cell_table {
     size_t cell_size;
     uint32_t cells_max;
     unsigned
-        cache_max; /* cells a worker may hoard; 0 when the bound is so small that hoarding would reach it */
+        cache_max; /* cells a worker may hoard; 0 when the bound is so small that it would be reached by that */
     _Atomic(char *) *segments;
     struct spin lock; /* of the two below */
     struct cell *free;
@@ -40,10 +40,33 @@ struct cell_table {
 MUST_CHECK enum troupe_error cell_table_init(struct cell_table *table, struct account *account,
                                              size_t cell_size, uint32_t cells_max);
 void cell_table_free(struct cell_table *table);
+/* From and to the shared list, a batch at a time, or a new segment. */
+MUST_CHECK enum troupe_error cell_refill(struct cell_table *table, struct cell_cache *cache,
+                                         struct cell **ret_cell);
+void cell_return(struct cell_table *table, struct cell_cache *cache, struct cell *cell);
+
 /* LIMIT: cells_max are in use; NOMEM. `cache` may be NULL. */
-MUST_CHECK enum troupe_error cell_get(struct cell_table *table, struct cell_cache *cache,
-                                      struct cell **ret_cell);
-void cell_put(struct cell_table *table, struct cell_cache *cache, struct cell *cell);
+MUST_CHECK static inline enum troupe_error cell_get(struct cell_table *table, struct cell_cache *cache,
+                                                    struct cell **ret_cell) {
+    struct cell *cell = cache != NULL ? cache->free : NULL;
+    if (__builtin_expect(cell == NULL, 0)) {
+        return cell_refill(table, cache, ret_cell);
+    }
+    cache->free = cell->next;
+    cache->count--;
+    *ret_cell = cell;
+    return TROUPE_OK;
+}
+
+static inline void cell_put(struct cell_table *table, struct cell_cache *cache, struct cell *cell) {
+    if (__builtin_expect(cache == NULL || cache->count >= table->cache_max, 0)) {
+        cell_return(table, cache, cell);
+        return;
+    }
+    cell->next = cache->free;
+    cache->free = cell;
+    cache->count++;
+}
 uint32_t cell_table_created(struct cell_table *table); /* indexes below it exist */
 
 /* NULL: no such cell. */

@@ -37,34 +37,25 @@ void message_set_destructor(enum message_kind kind, void (*destroy)(struct messa
     message_destructors[kind] = destroy;
 }
 
-void message_init(struct message *message, struct runtime *runtime, enum message_kind kind, uint32_t bytes,
-                  unsigned flags) {
-    atomic_store_explicit(&message->next, NULL, memory_order_relaxed); /* not shared yet */
-    message->sender = 0;
-    message->reply = 0;
-    message->token = 0;
-    message->kind = (uint16_t)kind;
-    message->flags = (uint16_t)flags;
-    message->bytes = bytes;
-    message->runtime = runtime;
-}
-
 struct message *message_new(struct runtime *runtime, enum message_kind kind, size_t payload_bytes) {
     CHECK(kind < MESSAGE_KIND_COUNT);
     if (payload_bytes > UINT32_MAX / 2) {
         return NULL;
     }
     struct worker *worker = worker_on_thread(runtime);
-    unsigned class;
-    struct message *message = pool_take(&runtime->pool, worker != NULL ? &worker->pool : NULL,
-                                        sizeof *message + payload_bytes, &class);
-    if (message == NULL) {
-        return NULL;
+    struct pool_cache *cache = worker != NULL ? &worker->pool : NULL;
+    if (payload_bytes <= MESSAGE_PAYLOAD_MIN) { /* most: one cache line, whose room is zeroed whole */
+        struct message *small = pool_take_small(&runtime->pool, cache);
+        if (small != NULL) {
+            message_init(small, runtime, kind, (uint32_t)payload_bytes, POOL_CLASS_SMALL);
+            memset(small->payload, 0, MESSAGE_PAYLOAD_MIN);
+        }
+        return small;
     }
-    message_init(message, runtime, kind, (uint32_t)payload_bytes, class | MESSAGE_HOME_POOL);
-    if (payload_bytes <= MESSAGE_PAYLOAD_MIN) { /* there is room for so much in every block */
-        memset(message->payload, 0, MESSAGE_PAYLOAD_MIN);
-    } else {
+    unsigned class;
+    struct message *message = pool_take(&runtime->pool, cache, sizeof *message + payload_bytes, &class);
+    if (message != NULL) {
+        message_init(message, runtime, kind, (uint32_t)payload_bytes, class);
         memset(message->payload, 0, payload_bytes);
     }
     return message;
@@ -94,7 +85,7 @@ void message_destroy_whole(struct runtime *runtime, struct worker *worker, struc
             COUNT(runtime, worker, late_replies);
         }
         ask_abandoned(runtime, worker, message->reply); /* nobody takes the answer any more */
-    } else if (message->reply != 0 && (message->flags & MESSAGE_ANSWERED) == 0) {
+    } else if (message->reply != 0) {
         asked_dead(runtime, worker, message);
         return;
     }

@@ -68,6 +68,19 @@ static inline void *pool_take(struct pool *pool, struct pool_cache *cache, size_
     return pool_refill(pool, cache, bytes, class);
 }
 
+/* The same for the smallest class; its class is POOL_CLASS_SMALL. */
+#define POOL_CLASS_SMALL (POOL_DIRECT ? POOL_CLASS_BIG : 0U)
+static inline void *pool_take_small(struct pool *pool, struct pool_cache *cache) {
+    if (!POOL_DIRECT && cache != NULL && cache->free[0] != NULL) {
+        struct pool_block *block = cache->free[0];
+        cache->free[0] = block->next;
+        __builtin_prefetch(block->next, 1); /* it may come from another core */
+        cache->count[0]--;
+        return block;
+    }
+    return pool_refill(pool, cache, POOL_BLOCK_BYTES_MIN, POOL_CLASS_SMALL);
+}
+
 static inline void pool_give(struct pool *pool, struct pool_cache *cache, unsigned class, void *memory) {
     if (cache != NULL && class < POOL_CLASSES && cache->count[class] < POOL_CACHE_MAX) {
         struct pool_block *block = memory;

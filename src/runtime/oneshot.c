@@ -1,56 +1,7 @@
 /* Oneshots: see oneshot.h. */
 #include "runtime/oneshot.h"
 
-#define STATE(generation, state) ((uint64_t)(generation) << 32 | (uint64_t)(state))
-#define STATE_OF(word) ((enum oneshot_state)(uint32_t)(word))
 #define CONTAINER(pointer, type, member) ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
-
-static uint32_t oneshot_generation(const struct oneshot *oneshot) {
-    /* Relaxed: the caller holds a reference, so the generation stands. */
-    return (uint32_t)(atomic_load_explicit(&oneshot->state, memory_order_relaxed) >> 32);
-}
-
-uint64_t oneshot_id(const struct oneshot *oneshot) {
-    return (uint64_t)oneshot_generation(oneshot) << 32 | oneshot->cell.index;
-}
-
-enum troupe_error oneshot_start(struct worker *worker, actor_ref owner, enum message_kind kind,
-                                uint64_t token, uint64_t deadline_ns, struct oneshot **ret_oneshot) {
-    struct cell *cell;
-    enum troupe_error error = cell_get(&worker->runtime->oneshots, &worker->oneshots, &cell);
-    if (error != TROUPE_OK) {
-        return error;
-    }
-    struct oneshot *oneshot = (struct oneshot *)(void *)cell;
-    bool timed = deadline_ns != UINT64_MAX;
-    oneshot->owner = owner;
-    oneshot->worker = worker->index;
-    oneshot->timer_link = NULL;
-    oneshot->kind = kind;
-    oneshot->token = token;
-    uint32_t generation = oneshot_generation(oneshot);
-    if (generation == 0) {
-        generation = 1; /* a fresh cell, or one that came round: ids are never 0 */
-    }
-    /* Relaxed: the release below publishes them. */
-    atomic_store_explicit(&oneshot->references, timed ? 2 : 1, memory_order_relaxed);
-    atomic_store_explicit(&oneshot->wheel, timed ? WHEEL_LINKED : WHEEL_NONE, memory_order_relaxed);
-    /* Release pairs with the acquire in oneshot_close: whoever keeps the promise sees the fields above. */
-    atomic_store_explicit(&oneshot->state, STATE(generation, ONESHOT_ARMED), memory_order_release);
-    if (timed) {
-        wheel_insert(&worker->wheel, &oneshot->entry, deadline_ns);
-    }
-    *ret_oneshot = oneshot;
-    return TROUPE_OK;
-}
-
-static void oneshot_free(struct runtime *runtime, struct worker *worker, struct oneshot *oneshot) {
-    /* Relaxed: a stale id only learns that its generation is over; the cell's next user synchronises by its
-     * list. */
-    atomic_store_explicit(&oneshot->state, STATE(oneshot_generation(oneshot) + 1, ONESHOT_FREE),
-                          memory_order_relaxed);
-    cell_put(&runtime->oneshots, worker != NULL ? &worker->oneshots : NULL, &oneshot->cell);
-}
 
 static void oneshot_drop(struct runtime *runtime, struct worker *worker, struct oneshot *oneshot) {
     /* Acquire and release pair among the holders: the last one sees that the others are done with the cell.
@@ -91,42 +42,17 @@ static void oneshot_unlink(struct runtime *runtime, struct worker *worker, struc
                                                     memory_order_relaxed));
 }
 
-struct oneshot *oneshot_find(struct runtime *runtime, uint64_t id) {
-    struct oneshot *oneshot = (struct oneshot *)(void *)cell_at(&runtime->oneshots, (uint32_t)id);
-    /* Acquire pairs with oneshot_start. */
-    return oneshot != NULL && atomic_load_explicit(&oneshot->state, memory_order_acquire) ==
-                                  STATE(id >> 32, ONESHOT_ARMED)
-               ? oneshot
-               : NULL;
-}
-
-void oneshot_settle(struct worker *worker, struct oneshot *oneshot) {
-    bool untimed =
-        atomic_load_explicit(&oneshot->wheel, memory_order_relaxed) == WHEEL_NONE; /* never changes */
-    if (untimed || (worker->index == oneshot->worker && oneshot->entry.link != NULL)) {
-        if (!untimed) {
-            wheel_remove(&worker->wheel, &oneshot->entry);
-        }
-        oneshot_free(worker->runtime, worker, oneshot); /* both references are ours */
-        return;
-    }
-    /* Relaxed: until the last reference goes nobody else acts on it. */
-    atomic_store_explicit(&oneshot->state, STATE(oneshot_generation(oneshot), ONESHOT_CLOSED),
-                          memory_order_relaxed);
-    oneshot_release(worker->runtime, worker, oneshot);
-}
-
 struct oneshot *oneshot_close(struct runtime *runtime, uint64_t id, enum oneshot_state to) {
     struct oneshot *oneshot = (struct oneshot *)(void *)cell_at(&runtime->oneshots, (uint32_t)id);
     if (oneshot == NULL) {
         return NULL;
     }
-    uint64_t armed = STATE(id >> 32, ONESHOT_ARMED);
+    uint64_t armed = ONESHOT_STATE(id >> 32, ONESHOT_ARMED);
     /* Relaxed on failure: a promise that is kept already is not touched. The look before spares the common
      * late case (an answered message being destroyed) the locked instruction. Acquire pairs with
      * oneshot_start. */
     if (atomic_load_explicit(&oneshot->state, memory_order_relaxed) != armed ||
-        !atomic_compare_exchange_strong_explicit(&oneshot->state, &armed, STATE(id >> 32, to),
+        !atomic_compare_exchange_strong_explicit(&oneshot->state, &armed, ONESHOT_STATE(id >> 32, to),
                                                  memory_order_acq_rel, memory_order_relaxed)) {
         return NULL;
     }
@@ -234,11 +160,12 @@ void timer_cancel(struct turn *turn, uint64_t timer) {
         return;
     }
     oneshot = (struct oneshot *)(void *)cell_at(&turn->runtime->oneshots, (uint32_t)timer);
-    uint64_t fired = STATE(timer >> 32, ONESHOT_FIRED);
+    uint64_t fired = ONESHOT_STATE(timer >> 32, ONESHOT_FIRED);
     if (oneshot != NULL) {
         /* Its TIMER is in our mailbox: timer_delivering will see this. Both run in this actor's turns, so
          * relaxed. */
-        atomic_compare_exchange_strong_explicit(&oneshot->state, &fired, STATE(timer >> 32, ONESHOT_CLOSED),
+        atomic_compare_exchange_strong_explicit(&oneshot->state, &fired,
+                                                ONESHOT_STATE(timer >> 32, ONESHOT_CLOSED),
                                                 memory_order_relaxed, memory_order_relaxed);
     }
 }
@@ -247,10 +174,10 @@ bool timer_delivering(struct actor *actor, struct message *message) {
     struct oneshot *oneshot = CONTAINER(message, struct oneshot, message);
     CHECK(oneshot->owner == actor_self(actor));
     timer_list_remove(oneshot);
-    uint64_t fired = STATE(oneshot_generation(oneshot), ONESHOT_FIRED);
+    uint64_t fired = ONESHOT_STATE(oneshot_generation(oneshot), ONESHOT_FIRED);
     /* From here on a cancel is ignored. Relaxed: see timer_cancel. */
     return atomic_compare_exchange_strong_explicit(&oneshot->state, &fired,
-                                                   STATE(oneshot_generation(oneshot), ONESHOT_CLOSED),
+                                                   ONESHOT_STATE(oneshot_generation(oneshot), ONESHOT_CLOSED),
                                                    memory_order_relaxed, memory_order_relaxed);
 }
 

@@ -33,7 +33,7 @@ enum message_class message_kind_class(enum message_kind kind);
 struct message {
     _Atomic(struct message *) next; /* owner: the queue it is in */
     actor_ref sender;               /* 0: not an actor; a question that is sent on keeps its asker */
-    uint64_t reply;                 /* the asker's slot and generation; 0: not asked */
+    uint64_t reply;                 /* the asker's promise; 0: not asked, or answered */
     uint64_t token;                 /* the asker's or sender's own number; a reply carries it back */
     uint16_t kind;
     uint16_t flags;          /* runtime's */

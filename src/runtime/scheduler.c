@@ -1,21 +1,22 @@
 /* The scheduler: which actor a worker runs next, what it gives to others, and who is woken for what.
  *
  * Order:   first the actor that the last turn made ready (so an answer finds its question's cache lines warm), at
- * most STREAK_MAX times in a row; else first in, first out, pinned actors and others in turn (simulated: drawn). Every eighth pick looks first at what other threads
- * brought, so that a busy worker cannot starve them.
- * Giving:  queues are private. A worker with something waiting that sees another one idle gives it half of its queue
- * (Acar, Chargueraud, Rainey 2013: private deques, sender-initiated): it becomes the owner. What the giver is doing
- * is a turn, so nobody waits for longer than that.
- * Wakes:   an actor made ready by its neighbour goes into the queue and wakes nobody, unless something waits there
- * already and a worker is idle. What another thread brings wakes the owner if it is idle. A bit in runtime.idle is
- * cleared by whoever takes on the wake, so it is paid once per sleep, not per message.
+ * most STREAK_MAX times in a row; then a fair pick: what other threads brought is taken in, and who waits longest comes
+ * next, pinned actors and others in turn (simulated: drawn).
+ * Giving:  queues are private. A worker that sees another one idle at the end of a step gives it half of its queue
+ * (Acar, Chargueraud, Rainey 2013: private deques, sender-initiated), if who is last in it would wait for WAIT_NS_MIN
+ * or longer at the pace of the step: a wake and the lines that then travel between the cores cost some 10 us, so two
+ * actors with turns of 100 ns are better off as neighbours. What keeps the giver from its queue is a turn, so nobody
+ * waits for much longer than that.
+ * Wakes:   an actor made ready by its neighbour goes into the queue and wakes nobody. What another thread brings
+ * wakes the owner if it is idle, what is given wakes who gets it. A bit in runtime.idle is cleared by whoever takes on
+ * the wake, so it is paid once per sleep, not per message.
  * Lost wakes: sleeper: set bit, then look at what was brought. Bringer: put it there, then look at the bit. All four
  * are seq_cst, so at least one sees the other. */
 #include "runtime/worker.h"
 
-#define PICK_FAIR 8U
-#define STREAK_MAX 32U
 #define GIVEN_MAX 256U
+#define WAIT_NS_MIN 30000U
 #define DRAWN_FROM 8U
 #define SCATTERED 4U
 
@@ -68,16 +69,13 @@ static struct actor *queue_pop(struct runtime *runtime, struct run_queue *queue)
         return queue_draw(runtime, queue);
     }
     bool others = queue->others.count > 0, pinned = queue->pinned.count > 0;
-    if (queue->next != NULL && (!(others || pinned) || queue->streak < STREAK_MAX)) {
+    queue->streak = 0;
+    if (!others && !pinned) {
         struct actor *actor = queue->next;
         queue->next = NULL;
-        queue->streak++;
         return actor;
     }
-    if (!others && !pinned) {
-        return NULL;
-    }
-    queue->streak = 0;
+    queue->taken++;
     queue->turned = pinned && !(queue->turned && others); /* in turn, when there are both */
     return list_pop(queue->turned ? &queue->pinned : &queue->others);
 }
@@ -152,10 +150,15 @@ static void half_give(struct worker *worker, uint64_t idle) {
     scheduler_wake(runtime, worker, to);
 }
 
-/* Relaxed: a missed sleeper costs parallelism until the next look, nothing else. */
-static inline void give_if_idle(struct worker *worker) {
+void scheduler_give(struct worker *worker, uint64_t step_ns) {
+    struct run_queue *queue = &worker->queue;
+    /* Relaxed: a missed sleeper costs parallelism until the next step, nothing else. */
     uint64_t idle = atomic_load_explicit(&worker->runtime->idle, memory_order_relaxed);
-    if (__builtin_expect(idle != 0, 0) && worker->queue.others.count > 0) {
+    if (__builtin_expect(idle == 0 || queue->others.count == 0, 1)) {
+        return;
+    }
+    uint64_t taken = queue->taken > 0 ? queue->taken : 1;
+    if (worker->runtime->sim || step_ns * queue->others.count >= WAIT_NS_MIN * taken) {
         half_give(worker, idle);
     }
 }
@@ -191,7 +194,6 @@ void scheduler_ready(struct worker *worker, struct actor *actor, bool next) {
         actor = before;
     }
     queue_push(queue, actor);
-    give_if_idle(worker);
 }
 
 /* ---- from other threads ---- */
@@ -258,17 +260,9 @@ static void brought_take(struct worker *worker) {
     }
 }
 
-struct actor *scheduler_pick(struct worker *worker) {
-    if (worker->picks++ % PICK_FAIR == 0) {
-        brought_take(worker);
-    }
-    struct actor *actor = queue_pop(worker->runtime, &worker->queue);
-    if (actor == NULL) {
-        brought_take(worker);
-        actor = queue_pop(worker->runtime, &worker->queue);
-    }
-    give_if_idle(worker);
-    return actor;
+struct actor *scheduler_pick_fair(struct worker *worker) {
+    brought_take(worker);
+    return queue_pop(worker->runtime, &worker->queue);
 }
 
 /* ---- taking over from a worker that is away ---- */

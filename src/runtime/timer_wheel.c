@@ -8,29 +8,9 @@
 
 #define TICK_SHIFT 16U
 #define LEVEL_SHIFT 6U
-#define WHEEL_PLACE_DUE UINT16_MAX
-#define WHEEL_PLACE_YOUNG (UINT16_MAX - 1U)
 
 void wheel_init(struct timer_wheel *wheel, uint64_t now_ns) {
     *wheel = (struct timer_wheel){.elapsed = now_ns >> TICK_SHIFT, .next_ns = UINT64_MAX, .next_exact = true};
-}
-
-static void entry_link(struct wheel_entry **head, struct wheel_entry *entry) {
-    entry->next = *head;
-    entry->link = head;
-    if (entry->next != NULL) {
-        entry->next->link = &entry->next;
-    }
-    *head = entry;
-}
-
-static void entry_unlink(struct wheel_entry *entry) {
-    *entry->link = entry->next;
-    if (entry->next != NULL) {
-        entry->next->link = entry->link;
-    }
-    entry->next = NULL;
-    entry->link = NULL;
 }
 
 static void entry_place(struct timer_wheel *wheel, struct wheel_entry *entry) {
@@ -43,46 +23,14 @@ static void entry_place(struct timer_wheel *wheel, struct wheel_entry *entry) {
     CHECK(level < WHEEL_LEVELS); /* ticks have 48 bits */
     unsigned slot = (unsigned)(tick >> (level * LEVEL_SHIFT)) & (WHEEL_SLOTS - 1);
     entry->place = (uint16_t)(level * WHEEL_SLOTS + slot);
-    entry_link(&wheel->slots[level][slot], entry);
+    wheel_link(&wheel->slots[level][slot], entry);
     wheel->occupied[level] |= UINT64_C(1) << slot;
 }
 
-void wheel_insert(struct timer_wheel *wheel, struct wheel_entry *entry, uint64_t deadline_ns) {
-    CHECK(entry->link == NULL);
-    entry->deadline_ns = deadline_ns;
-    entry->sequence = wheel->sequence++;
-    entry->place = WHEEL_PLACE_YOUNG;
-    entry_link(&wheel->young, entry);
-    wheel->count++;
-    if (deadline_ns <= wheel->next_ns) {
-        wheel->next_ns = deadline_ns;
-        wheel->next_exact = true;
-    }
-}
-
-/* An entry was taken out of a slot: is it empty now? */
-static void slot_left(struct timer_wheel *wheel, unsigned place) {
+void wheel_slot_left(struct timer_wheel *wheel, unsigned place) {
     unsigned level = place / WHEEL_SLOTS, slot = place % WHEEL_SLOTS;
     if (wheel->slots[level][slot] == NULL) {
         wheel->occupied[level] &= ~(UINT64_C(1) << slot);
-    }
-}
-
-void wheel_remove(struct timer_wheel *wheel, struct wheel_entry *entry) {
-    CHECK(entry->link != NULL && wheel->count > 0);
-    entry_unlink(entry);
-    wheel->count--;
-    if (entry->place == WHEEL_PLACE_DUE) {
-        return;
-    }
-    if (entry->place != WHEEL_PLACE_YOUNG) {
-        slot_left(wheel, entry->place);
-    }
-    if (wheel->count == 0) { /* nothing to wake up for: not even to find that out */
-        wheel->next_ns = UINT64_MAX;
-        wheel->next_exact = true;
-    } else if (entry->deadline_ns <= wheel->next_ns) {
-        wheel->next_exact = false; /* still a lower bound; searched again when the owner wants to sleep */
     }
 }
 
@@ -179,7 +127,7 @@ static void slot_due(struct timer_wheel *wheel, unsigned slot, uint64_t now_ns, 
     while (entry != NULL) {
         struct wheel_entry *next = entry->next;
         if (entry->deadline_ns <= now_ns) {
-            entry_unlink(entry);
+            wheel_unlink(entry);
             entry->next = *due;
             *due = entry;
         }
@@ -241,7 +189,7 @@ struct wheel_entry *wheel_collect(struct timer_wheel *wheel, uint64_t now_ns) {
     }
     struct wheel_entry *entry = wheel->due;
     if (entry != NULL) {
-        entry_unlink(entry);
+        wheel_unlink(entry);
         wheel->count--;
     }
     return entry;

@@ -37,12 +37,65 @@ struct timer_wheel {
 };
 
 void wheel_init(struct timer_wheel *wheel, uint64_t now_ns);
-void wheel_insert(struct timer_wheel *wheel, struct wheel_entry *entry, uint64_t deadline_ns);
-void wheel_remove(struct timer_wheel *wheel, struct wheel_entry *entry); /* must be in it */
 struct wheel_entry *wheel_collect(struct timer_wheel *wheel, uint64_t now_ns);
 /* When the owner must call wheel_pop again: never later than the earliest deadline. UINT64_MAX: no entries.
  */
 uint64_t wheel_next(struct timer_wheel *wheel);
+
+#define WHEEL_PLACE_DUE UINT16_MAX
+#define WHEEL_PLACE_YOUNG (UINT16_MAX - 1U)
+
+static inline void wheel_link(struct wheel_entry **head, struct wheel_entry *entry) {
+    entry->next = *head;
+    entry->link = head;
+    if (entry->next != NULL) {
+        entry->next->link = &entry->next;
+    }
+    *head = entry;
+}
+
+static inline void wheel_unlink(struct wheel_entry *entry) {
+    *entry->link = entry->next;
+    if (entry->next != NULL) {
+        entry->next->link = entry->link;
+    }
+    entry->next = NULL;
+    entry->link = NULL;
+}
+
+static inline void wheel_insert(struct timer_wheel *wheel, struct wheel_entry *entry, uint64_t deadline_ns) {
+    CHECK(entry->link == NULL);
+    entry->deadline_ns = deadline_ns;
+    entry->sequence = wheel->sequence++;
+    entry->place = WHEEL_PLACE_YOUNG;
+    wheel_link(&wheel->young, entry);
+    wheel->count++;
+    if (deadline_ns <= wheel->next_ns) {
+        wheel->next_ns = deadline_ns;
+        wheel->next_exact = true;
+    }
+}
+
+void wheel_slot_left(struct timer_wheel *wheel, unsigned place); /* an entry was taken out of it */
+
+/* It must be in the wheel. */
+static inline void wheel_remove(struct timer_wheel *wheel, struct wheel_entry *entry) {
+    CHECK(entry->link != NULL && wheel->count > 0);
+    wheel_unlink(entry);
+    wheel->count--;
+    if (entry->place == WHEEL_PLACE_DUE) {
+        return;
+    }
+    if (entry->place != WHEEL_PLACE_YOUNG) {
+        wheel_slot_left(wheel, entry->place);
+    }
+    if (wheel->count == 0) { /* nothing to wake up for: not even to find that out */
+        wheel->next_ns = UINT64_MAX;
+        wheel->next_exact = true;
+    } else if (entry->deadline_ns <= wheel->next_ns) {
+        wheel->next_exact = false; /* still a lower bound; searched again when the owner wants to sleep */
+    }
+}
 
 /* The earliest entry that is due, removed; NULL: none. */
 static inline struct wheel_entry *wheel_pop(struct timer_wheel *wheel, uint64_t now_ns) {

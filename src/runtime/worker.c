@@ -2,7 +2,7 @@
  * simulated, draws the next worker from the seed).
  *
  * Invariants: one turn at a time per actor; a turn's message is destroyed after it unless taken; on the OS a
- * step runs up to `burst` turns, simulated exactly one, so that every turn is a scheduling decision of the
+ * step runs up to `burst` turns or a few microseconds, simulated exactly one, so that every turn is a scheduling decision of the
  * seed.
  * Clock:      turn.now_ns never runs backwards along a chain of messages: a worker reads the clock anew when it
  * fetched messages of other threads or became the owner of an actor, and whenever more than a few microseconds (by
@@ -129,46 +129,69 @@ void worker_clock_close(struct worker *worker) {
 
 /* ---- turns ---- */
 
-/* What the runtime does itself with a message that is about to be handled. False: it is not to be handled. */
-static bool turn_admit(struct worker *worker, struct actor *actor, struct message *message) {
-    bool admitted = true;
-    if ((message->flags & MESSAGE_ANSWERS) != 0) {
-        admitted = ask_settle(worker, actor, message);
-    } else if (message->kind == MESSAGE_TIMER) {
-        admitted = timer_delivering(actor, message);
-    }
-    if (!admitted) {
-        message_destroy(worker->runtime, worker, message);
-    }
-    return admitted;
+/* What a slice needs of its actor, read once: others write to the actor's line meanwhile. */
+struct slice {
+    struct actor *actor;
+    actor_handler handle;
+    void *state;
+    actor_ref self;
+};
+
+static inline struct turn turn_of(struct worker *worker, const struct slice *slice, struct message *message) {
+    return (struct turn){.runtime = worker->runtime,
+                         .self = slice->self,
+                         .now_ns = meter_turn(worker, slice->actor, message->kind),
+                         .worker = worker->index,
+                         .message = message};
 }
 
-static inline void turn_run(struct worker *worker, struct actor *actor, struct message *message) {
+/* Kinds of the runtime's own, answers, and all of a simulation: the turn with everything around it. */
+static __attribute__((noinline)) void turn_run_whole(struct worker *worker, const struct slice *slice,
+                                                     struct message *message) {
     struct runtime *runtime = worker->runtime;
-    if (__builtin_expect((message->flags & MESSAGE_ANSWERS) != 0 || message->kind == MESSAGE_TIMER, 0) &&
-        !turn_admit(worker, actor, message)) {
+    struct actor *actor = slice->actor;
+    bool wanted = true; /* an answer: unless its promise was kept before; a TIMER: unless cancelled */
+    if ((message->flags & MESSAGE_ANSWERS) != 0) {
+        wanted = ask_settle(worker, actor, message);
+    } else if (message->kind == MESSAGE_TIMER) {
+        wanted = timer_delivering(actor, message);
+    }
+    if (!wanted) {
+        message_destroy(runtime, worker, message);
         return;
     }
-    struct turn turn = {.runtime = runtime,
-                        .self = actor_self(actor),
-                        .now_ns = meter_turn(worker, actor, message->kind),
-                        .worker = worker->index,
-                        .message = message};
-    if (__builtin_expect(runtime->sim, 0)) {
+    struct turn turn = turn_of(worker, slice, message);
+    if (runtime->sim) {
         env_note(runtime->env, (uint64_t)worker->index << 32 | actor_ref_slot(turn.self),
                  (uint64_t)message->kind << 32 | actor_ref_slot(message->sender));
     }
     bool exit = message->kind == MESSAGE_EXIT;
-    enum troupe_error reason =
-        __builtin_expect(exit, 0) ? MESSAGE_PAYLOAD(message, struct message_exit)->reason : TROUPE_OK;
-    message->flags |= MESSAGE_DELIVERED;
-    actor->handle(&turn, actor->state, message);
-    if (__builtin_expect(exit, 0) && turn.message != NULL && !actor->exiting) {
-        actor->exiting = true;
+    enum troupe_error reason = exit ? MESSAGE_PAYLOAD(message, struct message_exit)->reason : TROUPE_OK;
+    if (message->kind == MESSAGE_JOB_DONE) {
+        message->flags |= MESSAGE_DELIVERED;
+    }
+    slice->handle(&turn, slice->state, message);
+    if (exit && turn.message != NULL && !actor->exiting) {
+        worker->exiting = actor->exiting = true;
         actor->exit_reason = reason;
     }
     if (turn.message != NULL) {
         message_destroy(runtime, worker, turn.message);
+    }
+}
+
+static inline void turn_run(struct worker *worker, const struct slice *slice, struct message *message) {
+    _Static_assert(MESSAGE_ASK_FAILED == 5, "the runtime's own kinds come first");
+    if (__builtin_expect(message->kind <= MESSAGE_ASK_FAILED || (message->flags & MESSAGE_ANSWERS) != 0 ||
+                             worker->runtime->sim,
+                         0)) {
+        turn_run_whole(worker, slice, message);
+        return;
+    }
+    struct turn turn = turn_of(worker, slice, message);
+    slice->handle(&turn, slice->state, message);
+    if (turn.message != NULL) {
+        message_destroy(worker->runtime, worker, turn.message);
     }
 }
 
@@ -179,23 +202,26 @@ struct message *turn_take(struct turn *turn) {
     return message;
 }
 
-/* Runs up to `most` turns of one actor and puts it where it belongs afterwards. Returns the turns. */
-static unsigned actor_run(struct worker *worker, struct actor *actor, unsigned most) {
-    struct runtime *runtime = worker->runtime;
-    unsigned slice = most < runtime->slice ? most : runtime->slice, turns = 0, handled = 0;
+/* Runs up to `most` turns of one actor, none after until_ns, and puts it where it belongs afterwards. Returns the
+ * turns. */
+static unsigned actor_run(struct worker *worker, struct actor *actor, unsigned most, uint64_t until_ns) {
+    unsigned turns = 0, handled = 0, keep = actor->credit_keep;
     if (mailbox_arrived(&actor->mailbox)) {
         actor_fetch(worker, actor, false);
     }
     struct message *last, *message = mailbox_take_all(&actor->mailbox, &last);
-    while (message != NULL && turns < slice && !actor->exiting) {
+    const struct slice slice = {actor, actor->handle, actor->state, actor_self(actor)};
+    worker->exiting = actor->exiting;
+    while (message != NULL && turns < most && !worker->exiting && worker->meter.now_ns <= until_ns) {
         struct message *next = message_next(message);
+        __builtin_prefetch(next, 1);
         enum message_kind kind = message->kind;
         uint32_t bytes = message->bytes;
-        if (handled > actor->credit_keep) {
+        if (handled > keep) {
             actor_credit(actor, handled);
             handled = 0;
         }
-        turn_run(worker, actor, message);
+        turn_run(worker, &slice, message);
         if (__builtin_expect(bytes > REQUEST_BYTES_SMALL, 0)) {
             actor_request_bytes_back(actor, kind, bytes);
         }
@@ -211,8 +237,8 @@ static unsigned actor_run(struct worker *worker, struct actor *actor, unsigned m
         mailbox_put_back(&actor->mailbox, message, last);
     }
     if (__builtin_expect(actor->exiting, 0)) {
-        actor_end(runtime, worker, actor, (enum troupe_error)actor->exit_reason);
-        actor_drain(runtime, worker, actor, false); /* else at the notice that is under way */
+        actor_end(worker->runtime, worker, actor, (enum troupe_error)actor->exit_reason);
+        actor_drain(worker->runtime, worker, actor, false); /* else at the notice that is under way */
     } else if (actor->mailbox.last != NULL) {
         scheduler_ready(worker, actor, false);
     } else {
@@ -307,18 +333,22 @@ struct env_step worker_step(void *context, unsigned index) {
     }
     worker_enter(worker);
     worker->meter.left = 0;
+    worker->queue.taken = 0;
     worker->meter.now_ticks = runtime->sim ? 0 : env_ticks(runtime->env);
     uint64_t started_ns = clock_read(worker);
     oneshot_poll(worker, started_ns, BURST_TIMERS);
     unsigned turns = 0;
-    while (turns < runtime->burst && worker->meter.now_ns - started_ns <= runtime->step_ns_max) {
+    uint64_t until_ns = started_ns + runtime->step_ns_max;
+    while (turns < runtime->burst && worker->meter.now_ns <= until_ns) {
         struct actor *actor = scheduler_pick(worker);
         if (actor == NULL) {
             break;
         }
-        turns += actor_run(worker, actor, runtime->burst - turns);
+        unsigned most = runtime->burst - turns;
+        turns += actor_run(worker, actor, most < runtime->slice ? most : runtime->slice, until_ns);
     }
     worker_clock_close(worker);
+    scheduler_give(worker, worker->meter.now_ns - started_ns);
     if (runtime->sim) {
         worker_of_thread = &runtime->workers[0]; /* env calls back between turns on behalf of worker 0 */
     }

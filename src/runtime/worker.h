@@ -32,6 +32,7 @@ struct run_queue {
     struct actor *next;
     struct run_list others, pinned;
     unsigned streak; /* times in a row that `next` was preferred */
+    unsigned taken;  /* from the lists, in this step */
     bool turned;     /* the last one of a list came from `pinned` */
 };
 
@@ -70,7 +71,7 @@ struct worker {
     bool online;  /* in the grace periods */
     bool started; /* has made a step */
     bool stopped; /* has seen the stop */
-    uint64_t picks;
+    bool exiting; /* the actor in its turn ends after it */
     struct pool_cache pool;
     struct run_queue queue;
     struct turn_meter meter;
@@ -98,9 +99,9 @@ struct runtime {
     unsigned workers_count;
     bool sim;
     struct random_stream draws; /* simulated: which of the ready actors comes next */
-    bool ended;     /* no more turns, ever */
-    unsigned slice; /* messages per actor in a row */
-    unsigned burst; /* turns per step */
+    bool ended;                 /* no more turns, ever */
+    unsigned slice;             /* messages per actor in a row */
+    unsigned burst;             /* turns per step */
     uint64_t turn_budget_ns;
     uint64_t calm_ticks_max;  /* a turn that takes no longer is calm */
     uint64_t clock_ticks_max; /* a reading of the clock serves turns that start within so many ticks of it */
@@ -161,18 +162,26 @@ static inline struct worker *worker_of_turn(const struct turn *turn) {
 #define MESSAGE_HOME_ONESHOT 0x10U
 #define MESSAGE_HOME_MONITOR 0x20U
 #define MESSAGE_HOME_JOB 0x30U
-#define MESSAGE_DELIVERED 0x40U /* a handler has seen it */
+#define MESSAGE_DELIVERED 0x40U /* a handler has seen it; of jobs */
 #define MESSAGE_ANSWERS 0x80U   /* `reply` is the promise that it keeps */
-#define MESSAGE_ANSWERED 0x100U /* asked, and its answer is on the way */
 #define MESSAGE_CHARGE_SHIFT 9U /* above: the charge it is counted in; 0: none */
 #define MESSAGE_PAYLOAD_MIN 16U /* room in every block */
-void message_init(struct message *message, struct runtime *runtime, enum message_kind kind, uint32_t bytes,
-                  unsigned flags);
+/* `next` is the queue's: set when it is sent. */
+static inline void message_init(struct message *message, struct runtime *runtime, enum message_kind kind,
+                                uint32_t bytes, unsigned flags) {
+    message->sender = 0;
+    message->reply = 0;
+    message->token = 0;
+    message->kind = (uint16_t)kind;
+    message->flags = (uint16_t)flags;
+    message->bytes = bytes;
+    message->runtime = runtime;
+}
 extern const uint8_t message_classes[MESSAGE_KIND_COUNT];
 extern void (*message_destructors[MESSAGE_KIND_COUNT])(struct message *message);
 void message_destroy_whole(struct runtime *runtime, struct worker *worker, struct message *message);
 static inline void message_destroy(struct runtime *runtime, struct worker *worker, struct message *message) {
-    unsigned odd = message->flags & ~(MESSAGE_CLASS_MASK | MESSAGE_DELIVERED);
+    unsigned odd = message->flags & ~MESSAGE_CLASS_MASK;
     if (odd != 0 || message->reply != 0 || message_destructors[message->kind] != NULL) {
         message_destroy_whole(runtime, worker, message);
         return;
@@ -195,7 +204,19 @@ void actor_names_free(struct runtime *runtime);
 
 /* scheduler.c */
 void scheduler_ready(struct worker *worker, struct actor *actor, bool next); /* ours, and in no queue */
-struct actor *scheduler_pick(struct worker *worker);
+#define STREAK_MAX 16U
+struct actor *scheduler_pick_fair(struct worker *worker);
+static inline struct actor *scheduler_pick(struct worker *worker) {
+    struct run_queue *queue = &worker->queue;
+    struct actor *actor = queue->next;
+    if (actor != NULL && queue->streak < STREAK_MAX) {
+        queue->next = NULL;
+        queue->streak++;
+        return actor;
+    }
+    return scheduler_pick_fair(worker);
+}
+void scheduler_give(struct worker *worker, uint64_t step_ns); /* to an idle worker, at the end of a step */
 void scheduler_notice(struct runtime *runtime, struct worker *worker, struct actor *actor);
 void scheduler_wake(struct runtime *runtime, struct worker *worker, unsigned index);
 bool scheduler_brought(const struct worker *worker);
