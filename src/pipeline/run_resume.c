@@ -28,13 +28,16 @@ struct replay {
     struct fault *fault;
 };
 
+static enum troupe_error no_memory(const struct replay *replay) {
+    return fault_set(replay->fault, TROUPE_NOMEM, replay->run->id, "out of memory reading the run");
+}
+
 static struct replayed *replay_add(struct replay *replay) {
     if (replay->count == replay->capacity) {
         size_t capacity = replay->capacity * 2 + 256;
         struct replayed *grown = memory_resize(replay->run->account, replay->rows, capacity * sizeof *grown);
         if (grown == NULL) {
-            replay->error =
-                fault_set(replay->fault, TROUPE_NOMEM, replay->run->id, "out of memory reading the run");
+            replay->error = no_memory(replay);
             return NULL;
         }
         replay->rows = grown;
@@ -59,8 +62,7 @@ static bool on_asked(void *context, const struct store_row *row, const char *nam
     ask->trial = row->trial;
     ask->configuration = memory_alloc(replay->run->account, sizeof *ask->configuration);
     if (ask->configuration == NULL)
-        replay->error =
-            fault_set(replay->fault, TROUPE_NOMEM, replay->run->id, "out of memory reading the run");
+        replay->error = no_memory(replay);
     else
         replay->error = parse_text(replay, text, &document);
     if (replay->error == TROUPE_OK)
@@ -148,7 +150,7 @@ static struct stage_result *row_result(struct replay *replay, const char *text) 
     if (result != NULL)
         read_result(document_root(document), result);
     else
-        replay->error = fault_set(replay->fault, TROUPE_NOMEM, run->id, "out of memory reading the run");
+        replay->error = no_memory(replay);
     buffer_free(&json_text);
     document_free(document);
     return result;
@@ -158,8 +160,9 @@ static bool on_stage(void *context, const struct store_row *row, const char *nam
     struct replay *replay = context;
     struct run *run = replay->run;
     uint64_t at = (uint64_t)row->trial << 8 | row->stage;
-    if ((uintptr_t)map_get_u64(run->attempts, at) < row->attempt && !PLANT(ATTEMPTS_FORGOTTEN))
-        replay->error = map_put_u64(run->attempts, at, (void *)(uintptr_t)row->attempt);
+    if ((uintptr_t)map_get_u64(run->attempts, at) < row->attempt && !PLANT(ATTEMPTS_FORGOTTEN) &&
+        map_put_u64(run->attempts, at, (void *)(uintptr_t)row->attempt) != TROUPE_OK)
+        replay->error = no_memory(replay);
     if (replay->error != TROUPE_OK || row->a != TASK_OK || name[0] == '\0')
         return replay->error == TROUPE_OK;
     uint64_t key = strtoull(name, NULL, 16);
