@@ -130,7 +130,9 @@ static void handle(struct turn *turn, void *state, const struct message *message
     if (message->kind == MESSAGE_OFFER) {
         if (chance(rogue, 0.02))
             actor_exit(turn, TROUPE_INTERNAL);
-        else if (!rogue->late && chance(rogue, 0.05)) {
+        else if (chance(rogue, 0.02))
+            return; /* as one without memory to answer: the tasks go with the offer */
+        else if (!rogue->late && chance(rogue, 0.15)) {
             rogue->late = turn_take(turn);
             later(rogue, turn, 2 * SECOND, TOKEN_LATE);
         } else
@@ -142,7 +144,8 @@ static void handle(struct turn *turn, void *state, const struct message *message
         else if (timer->token == TOKEN_END)
             end_one(rogue, turn);
         else if (timer->token == TOKEN_LATE && rogue->late) {
-            answer(rogue, turn, rogue->late);
+            if (!chance(rogue, 0.1))
+                answer(rogue, turn, rogue->late);
             message_free(&rogue->late);
         } else if (timer->token == TOKEN_GHOST && rogue->ghost.task) {
             struct rogue_task ghost = rogue->ghost;
