@@ -1,6 +1,8 @@
 #!/bin/bash
-# soak BUILD MINUTES: the long tier. Until the time is up: the next thousand seeds of each simulation, then crashes and
-# resumes of a real run under the next seed. Stops at the first failure and prints what replays it. One line a round.
+# soak BUILD MINUTES: the long tier. Once: every planted bug is found (a build of its own, beside BUILD), and a run with
+# every single allocation and call to the disk refused. Then, until the time is up but at least once: the next thousand
+# seeds of each simulation, and crashes and resumes of a real run under the next seed. Stops at the first failure and
+# prints what replays it. One line a round.
 set -euo pipefail
 build=$1
 minutes=$2
@@ -18,9 +20,15 @@ step() {
     fi
 }
 
+step "$source_root/tests/sim/planted.sh" "$build_root/../plant"
+echo "soak: $(tail -n 1 "$log"), $((SECONDS / 60)) min"
+step "$build_root/tests/sim/run_refusal_sim" --seeds 1
+echo "soak: $(tail -n 1 "$log"), $((SECONDS / 60)) min"
+
 round=0
-until [ "$SECONDS" -ge $((minutes * 60)) ]; do
+while [ "$round" -eq 0 ] || [ "$SECONDS" -lt $((minutes * 60)) ]; do
     for simulation in "$build_root"/tests/sim/*_sim; do
+        case $simulation in */run_refusal_sim) continue ;; esac # it has no seeds
         step "$simulation" --first $((round * SEEDS + 1)) --seeds "$SEEDS"
     done
     step env TROUPE_SOURCE_ROOT="$source_root" TROUPE_BUILD_ROOT="$build_root" TROUPE_SEED=$((round + 1)) \
