@@ -34,7 +34,8 @@ enum message_class message_kind_class(enum message_kind kind) {
 
 void message_set_destructor(enum message_kind kind, void (*destroy)(struct message *message)) {
     CHECK(kind < MESSAGE_KIND_COUNT);
-    message_destructors[kind] = destroy;
+    if (message_destructors[kind] != destroy) /* a runtime that starts beside another one only reads */
+        message_destructors[kind] = destroy;
 }
 
 struct message *message_new(struct runtime *runtime, enum message_kind kind, size_t payload_bytes) {
