@@ -173,12 +173,20 @@ struct run_disk_model {
     void *context;
 };
 
+/* What the first trials are, instead of asking for them: to live through a run again whose answers came in an order
+ * that virtual time would not repeat. False: ask, from here on. */
+struct run_script {
+    bool (*fn)(void *context, unsigned trial, struct configuration *ret_configuration);
+    void *context;
+};
+
 struct run_options {
-    const char *runs_directory; /* default "runs" */
-    const char *run_id;         /* NULL: made from the name and the time */
-    bool resume;                /* of run_id */
-    bool no_store;              /* nothing durable: benches */
+    const char *runs_directory;              /* default "runs" */
+    const char *run_id;                      /* NULL: made from the name and the time */
+    bool resume;                             /* of run_id */
+    bool no_store;                           /* nothing durable: benches */
     const struct run_disk_model *disk_model; /* NULL: the real one; env_sim only */
+    struct run_script script;                /* fn NULL: none */
     struct run_observer observer;
     unsigned workers;
     unsigned mailbox_len_max;                  /* 0: 1,024 */

@@ -140,19 +140,27 @@ void run_fail(struct run *run, struct turn *turn, enum troupe_error error, const
 
 /* ---- asking ---- */
 
+static enum troupe_error next_configuration(struct run *run, unsigned *ret_number,
+                                            struct configuration *ret_configuration, struct fault *fault) {
+    const struct run_script *script = &run->options.script;
+    unsigned number = 0;
+    if (run->fixed != NULL) {
+        *ret_configuration = *run->fixed;
+    } else {
+        number = study_asked(run->study);
+        if (script->fn == NULL || !script->fn(script->context, number, ret_configuration))
+            return study_ask(run->study, ret_number, ret_configuration, fault);
+    }
+    *ret_number = number;
+    return study_restore(run->study, number, ret_configuration, fault);
+}
+
 static bool ask_one(struct run *run, struct turn *turn) {
     struct configuration *configuration = memory_alloc(run->account, sizeof *configuration);
     struct fault fault = {0};
     unsigned number = 0;
-    enum troupe_error error = TROUPE_NOMEM;
-    if (configuration != NULL) {
-        if (run->fixed != NULL) {
-            *configuration = *run->fixed;
-            error = study_restore(run->study, 0, configuration, &fault);
-        } else {
-            error = study_ask(run->study, &number, configuration, &fault);
-        }
-    }
+    enum troupe_error error =
+        configuration == NULL ? TROUPE_NOMEM : next_configuration(run, &number, configuration, &fault);
     struct trial *trial = NULL;
     if (error == TROUPE_OK)
         trial = trial_new(run, turn, number, configuration, run->trial_mask);
