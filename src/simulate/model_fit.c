@@ -144,6 +144,7 @@ static void fill_sample(const struct fitting *fitting, const struct record_execu
         .instance = execution->agent,
         .cpu_ns = cpu,
         .blocked_ns = wall > busy ? wall - busy : 0,
+        .wall_ns = wall,
         .storing_ns = ok && execution->done > execution->ended ? execution->done - execution->ended : 0,
         .end = ok                                    ? SAMPLE_OK
                : died_of(fitting->record, execution) ? SAMPLE_CRASHED

@@ -54,8 +54,9 @@ static unsigned first_of(const struct model_stage *stage, uint32_t trial) {
     return low;
 }
 
-static const struct model_sample *exact(const struct model *model, const struct model_stage *stage,
-                                        uint32_t trial, unsigned attempt, const double *values) {
+const struct model_sample *model_known(const struct model *model, unsigned stage_index, uint32_t trial,
+                                       unsigned attempt, const double *values) {
+    const struct model_stage *stage = &model->stages[stage_index];
     unsigned at = first_of(stage, trial), last = at;
     if (at < stage->count && stage->samples[at].trial == trial &&
         same_values(model, stage->relevant, stage->samples[at].values, values)) {
@@ -74,7 +75,7 @@ const struct model_sample *model_pick(const struct model *model, const struct sp
                                       unsigned stage_index, uint32_t trial, unsigned attempt,
                                       const double *values, uint64_t seed) {
     const struct model_stage *stage = &model->stages[stage_index];
-    const struct model_sample *found = exact(model, stage, trial, attempt, values),
+    const struct model_sample *found = model_known(model, stage_index, trial, attempt, values),
                               *near[NEIGHBOURS] = {NULL};
     double apart[NEIGHBOURS] = {INFINITY, INFINITY, INFINITY};
     if (found != NULL)

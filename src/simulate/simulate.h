@@ -22,6 +22,7 @@ struct model_sample { /* one attempt of one stage */
     uint32_t instance;   /* of the agent that did it, by the record's list; RECORD_UNKNOWN */
     uint64_t cpu_ns;     /* of a core */
     uint64_t blocked_ns; /* neither on a core nor waiting for one */
+    uint64_t wall_ns;    /* all of it, waiting for a core included */
     uint64_t storing_ns; /* from its answer until its result was kept */
     enum sample_end end;
     bool retried;         /* it failed, and another attempt followed */
@@ -90,19 +91,32 @@ MUST_CHECK enum troupe_error assumption_parse(const char *text, const struct pip
                                               struct assumption *ret, struct fault *fault);
 
 /* ---- one run in virtual time ---- */
+/* The record is of a run under way: its trials are what they were, configurations and times; of the others the times are
+ * drawn from what `trend` leaves open. A task that had begun at `known_until_ns` of the simulated clock, and is not in
+ * the record, ends later. */
+struct trend;
+struct under_way {
+    struct trend *trend;
+    uint64_t known_until_ns;
+    uint64_t
+        seed; /* of the draw; two that differ in the sign alone lie on either side of the most likely one */
+    double sign; /* 1, -1; 0: the most likely one */
+};
 struct simulation {
     const struct model *model;
     const struct pipeline *pipeline; /* as changed; only read */
     const struct assumption *assumptions;
     unsigned assumption_count;
     uint64_t seed;
-    bool resample; /* what the record does not hold exactly is drawn anew for each seed */
+    bool resample;                     /* what the record does not hold exactly is drawn anew for each seed */
+    const struct under_way *under_way; /* NULL: the record is of a run that ended */
 };
 struct simulated {
     enum run_state state;
     uint64_t wall_ns;
     unsigned told, failed;
-    unsigned trial_count; /* of the two below, in the order in which they were told */
+    unsigned trial_count; /* of the three below, in the order in which they were told */
+    uint32_t *trials;
     uint64_t *trial_wall_ns;
     uint64_t *told_at_ns;         /* since the start */
     double commit_mean_ns;        /* from told to durable */
@@ -119,7 +133,7 @@ void simulated_free(struct simulated *simulated);
 
 /* ---- what is expected ---- */
 #define PREDICT_REPLICATIONS 16
-#define PREDICT_NOISE 0.03 /* of a time, from one run to the next: one standard deviation, assumed */
+#define PREDICT_NOISE 0.03       /* of a time, from one run to the next: one standard deviation, assumed */
 enum figure {                    /* of a run; figure_table tells name and unit */
               FIGURE_WALL,       /* ms */
               FIGURE_THROUGHPUT, /* trials a second */
@@ -162,5 +176,6 @@ void measured_figures(const struct run_record *record, double ret_figures[FIGURE
 #include "simulate/rank.h"
 #include "simulate/prediction_log.h"
 #include "simulate/prediction_score.h"
+#include "simulate/quote.h"
 
 #endif

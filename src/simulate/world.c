@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "simulate/model.h"
+#include "simulate/under_way.h"
 
 #define RUN_ID "~" /* as no task's data would have it: {"id":"~/3/train/1" is an id of ours */
 #define ID_MARK "\"id\":\"" RUN_ID "/"
@@ -30,6 +30,7 @@ struct world {
     int stage_in_model[PIPELINE_STAGES_MAX];
     int agent_in_model[PIPELINE_AGENTS_MAX];
     uint64_t born[PIPELINE_AGENTS_MAX]; /* workers so far */
+    struct resampling *resampling;      /* of a run under way; otherwise NULL */
     struct simulated *out;
     unsigned capacity;
     bool out_of_memory;
@@ -40,6 +41,7 @@ struct worker {
     struct buffer line;
     int agent, instance; /* -1: before its start line */
     double slowness;     /* 1/speed */
+    uint64_t free_at_ns; /* with what it was given so far, were a core always there */
     struct held_task held[TASKS_HELD_MAX];
     unsigned held_count;
 };
@@ -78,13 +80,23 @@ static const double *values_of(const struct world *world, unsigned trial) {
     return trial < world->value_count ? world->values[trial] : NULL;
 }
 
-static const struct model_sample *sample_of(const struct world *world, unsigned trial, unsigned stage,
-                                            unsigned attempt) {
+static struct model_sample sample_of(const struct world *world, unsigned trial, unsigned stage,
+                                     unsigned attempt, uint64_t begin_ns) {
     const struct simulation *simulation = world->simulation;
     const double *values = values_of(world, trial);
     CHECK(values != NULL); /* it was asked for before any of its stages began */
-    return model_pick(simulation->model, world->pipeline.space, (unsigned)world->stage_in_model[stage], trial,
-                      attempt, values, simulation->resample ? simulation->seed : 0);
+    if (world->resampling != NULL)
+        return resample(world->resampling, (unsigned)world->stage_in_model[stage], trial, attempt, values,
+                        begin_ns);
+    return *model_pick(simulation->model, world->pipeline.space, (unsigned)world->stage_in_model[stage],
+                       trial, attempt, values, simulation->resample ? simulation->seed : 0);
+}
+
+static double objective_of(const struct world *world, unsigned trial) {
+    const double *values = values_of(world, trial);
+    if (world->resampling != NULL)
+        return resample_objective(world->resampling, trial, values);
+    return model_objective(world->simulation->model, world->pipeline.space, trial, values);
 }
 
 static uint64_t scaled(uint64_t ns, double factor) {
@@ -96,7 +108,7 @@ static uint64_t scaled(uint64_t ns, double factor) {
     0.03 /* standard deviation of the logarithm; digits, repeated on a quiet machine: 0.02 to 0.04 */
 
 static double jitter(const struct world *world, const struct held_task *task) {
-    if (!world->simulation->resample)
+    if (!world->simulation->resample || world->resampling != NULL)
         return 1;
     struct random_stream random;
     uint64_t which = (uint64_t)task->trial << 24 | task->stage << 16 | task->attempt;
@@ -107,35 +119,39 @@ static double jitter(const struct world *world, const struct held_task *task) {
 static void answer(struct worker *worker, const struct held_task *task) {
     const struct world *world = worker->world;
     const struct pipeline_stage *stage = &world->pipeline.stages[task->stage];
-    const struct model_sample *sample = sample_of(world, task->trial, task->stage, task->attempt);
+    uint64_t now = env_now(world->env), begin_ns = worker->free_at_ns > now ? worker->free_at_ns : now;
+    struct model_sample sample = sample_of(world, task->trial, task->stage, task->attempt, begin_ns);
     double factor = worker->slowness * factor_of(world, ASSUME_TIME, stage->name, -1) * jitter(world, task);
-    uint64_t blocked = scaled(sample->blocked_ns, factor),
-             cpu = scaled(sample->cpu_ns, factor * world->simulation->model->crowding);
+    uint64_t blocked = scaled(sample.blocked_ns, factor),
+             cpu = scaled(sample.cpu_ns, factor * world->simulation->model->crowding);
+    if (world->resampling != NULL) {
+        blocked = scaled(sample.wall_ns, factor / worker->slowness);
+        cpu = 0;
+    }
+    worker->free_at_ns = begin_ns + blocked + cpu;
     char line[LINE_BYTES];
-    int length =
-        snprintf(line, sizeof line, "{\"type\":\"%s\",\"id\":\"" RUN_ID "/%u/%s/%u\",\"attempt\":%u,",
-                 sample->end == SAMPLE_OK ? "result" : "error", task->trial, stage->name, task->attempt,
-                 task->attempt);
+    int length = snprintf(
+        line, sizeof line, "{\"type\":\"%s\",\"id\":\"" RUN_ID "/%u/%s/%u\",\"attempt\":%u,",
+        sample.end == SAMPLE_OK ? "result" : "error", task->trial, stage->name, task->attempt, task->attempt);
     const char *metric = task->stage == world->pipeline.objective_stage ? world->pipeline.objective_metric
                          : task->stage == world->pipeline.test_stage    ? world->pipeline.test_metric
                                                                         : NULL;
-    if (sample->end == SAMPLE_CRASHED) {
+    if (sample.end == SAMPLE_CRASHED) {
         env_sim_child_emit(worker->child, blocked, cpu, "", 0);
         env_sim_child_exit(worker->child, 0, 1);
         return;
     }
     char *at = line + length;
     size_t room = sizeof line - (size_t)length;
-    if (sample->end == SAMPLE_FAILED)
+    if (sample.end == SAMPLE_FAILED)
         snprintf(at, room, "\"message\":\"as recorded\",\"retryable\":%s}\n",
-                 sample->retried ? "true" : "false");
+                 sample.retried ? "true" : "false");
     else if (metric != NULL)
         snprintf(at, room, "%s\"metrics\":{\"%s\":%.17g}}\n",
-                 sample->storing_ns > 0 ? "\"artifact\":\"a\"," : "", metric,
-                 model_objective(world->simulation->model, world->pipeline.space, task->trial,
-                                 values_of(world, task->trial)));
+                 sample.storing_ns > 0 ? "\"artifact\":\"a\"," : "", metric,
+                 objective_of(world, task->trial));
     else
-        snprintf(at, room, "%s\"metrics\":{}}\n", sample->storing_ns > 0 ? "\"artifact\":\"a\"," : "");
+        snprintf(at, room, "%s\"metrics\":{}}\n", sample.storing_ns > 0 ? "\"artifact\":\"a\"," : "");
     env_sim_child_emit(worker->child, blocked, cpu, line, strlen(line));
 }
 
@@ -274,10 +290,14 @@ static bool keep_trial(struct world *world, const struct run_event *event) {
         uint64_t *told = memory_resize(world->account, out->told_at_ns, capacity * sizeof *told);
         if (told != NULL)
             out->told_at_ns = told;
-        if (walls == NULL || told == NULL)
+        uint32_t *trials = memory_resize(world->account, out->trials, capacity * sizeof *trials);
+        if (trials != NULL)
+            out->trials = trials;
+        if (walls == NULL || told == NULL || trials == NULL)
             return false;
         world->capacity = capacity;
     }
+    out->trials[out->trial_count] = event->trial;
     out->trial_wall_ns[out->trial_count] = event->wall_ns;
     out->told_at_ns[out->trial_count++] = event->progress->elapsed_ns;
     out->failed += event->state == TRIAL_FAILED;
@@ -300,7 +320,7 @@ static void observe(void *context, const struct run_event *event) {
 
 static uint64_t storing_ns(void *context, unsigned trial, unsigned stage) {
     struct world *world = context;
-    uint64_t ns = sample_of(world, trial, stage, 1)->storing_ns;
+    uint64_t ns = sample_of(world, trial, stage, 1, UINT64_MAX).storing_ns;
     return ns > 0 ? ns : 1;
 }
 
@@ -403,6 +423,16 @@ static void use_models(struct world *world) {
         world->pipeline.study.kernels_max = KERNELS_COARSE;
 }
 
+static bool script(void *context, unsigned trial, struct configuration *ret_configuration) {
+    const struct world *world = context;
+    const struct model *model = world->simulation->model;
+    if (trial >= model->trial_count || model->trials[trial].values == NULL)
+        return false;
+    ret_configuration->count = model->variables;
+    memcpy(ret_configuration->values, model->trials[trial].values, model->variables * sizeof(double));
+    return true;
+}
+
 static enum troupe_error live(struct world *world, struct fault *fault) {
     const struct simulation *simulation = world->simulation;
     struct run_disk_model disk = {
@@ -413,6 +443,8 @@ static enum troupe_error live(struct world *world, struct fault *fault) {
                                   .workers = 1,
                                   .observer = {.fn = observe, .context = world}};
     struct run_outcome outcome = {0};
+    if (simulation->under_way != NULL && world->pipeline.study.deterministic == 0)
+        options.script = (struct run_script){script, world};
     enum troupe_error error =
         run_execute(world->env, world->account, &world->pipeline, &options, &outcome, fault);
     if (error == TROUPE_NO_OBJECTIVE || error == TROUPE_DEADLINE)
@@ -446,6 +478,9 @@ enum troupe_error simulate_run(const struct simulation *simulation, struct accou
     use_models(world);
     struct env_sim_options options = {.seed = simulation->seed, .workers = 1, .cores = cores_of(simulation)};
     enum troupe_error error = match_names(world, fault);
+    if (error == TROUPE_OK && simulation->under_way != NULL &&
+        resampling_create(simulation, account, &world->resampling) != TROUPE_OK)
+        error = fault_set(fault, TROUPE_NOMEM, "whatif", "out of memory simulating the run");
     if (error == TROUPE_OK && env_sim_create(account, &options, &world->env) != TROUPE_OK)
         error = fault_set(fault, TROUPE_NOMEM, "whatif", "out of memory simulating the run");
     if (error == TROUPE_OK) {
@@ -461,6 +496,7 @@ enum troupe_error simulate_run(const struct simulation *simulation, struct accou
     for (unsigned i = 0; i < world->value_count; i++)
         memory_free(account, world->values[i]);
     memory_free(account, world->values);
+    resampling_free(world->resampling);
     memory_free(account, world);
     if (error == TROUPE_OK)
         *ret = out;
@@ -474,5 +510,6 @@ void simulated_free(struct simulated *simulated) {
         return;
     memory_free(simulated->account, simulated->trial_wall_ns);
     memory_free(simulated->account, simulated->told_at_ns);
+    memory_free(simulated->account, simulated->trials);
     *simulated = (struct simulated){0};
 }
