@@ -62,18 +62,23 @@ static struct run_options options_of(const struct session *session, const struct
 }
 
 enum troupe_error run_carry_out(struct session *session, const struct run_request *request,
-                                struct run_outcome *outcome, struct fault *fault) {
+                                struct run_quote *quotes, struct run_outcome *outcome, struct fault *fault) {
     const struct run_values *values = &request->values;
     struct run_options options = options_of(session, request);
     struct run_view view;
-    enum troupe_error error =
-        run_view_open(&view, session->env, session->account, values->json ? stderr : stdout,
-                      values->json ? 2 : 1, values->quiet);
+    bool quoted =
+        !values->no_store && values->configuration == NULL; /* a record to read, and trials to come */
+    enum troupe_error error = run_view_open(&view, session->env, session->account,
+                                            values->json ? stderr : stdout, values->quiet, quotes);
     if (error != TROUPE_OK)
         return fault_set(fault, error, "run", "%s", error_text(error));
+    if (quotes != NULL)
+        run_quote_open(quotes, session->env, session->account, quoted ? request->runs_directory : NULL);
     options.observer = run_view_observer(&view);
     error = run_execute(session->env, session->account, request->pipeline, &options, outcome, fault);
     run_view_close(&view);
+    if (quotes != NULL)
+        run_quote_close(quotes);
     return error == TROUPE_OK && outcome->state == RUN_STOPPED ? TROUPE_CANCELLED : error;
 }
 
@@ -103,17 +108,18 @@ enum troupe_error command_run(struct session *session, int argc, const char *con
                               struct fault *fault) {
     struct run_request request = {0};
     struct run_outcome outcome = {0};
+    struct run_quote quotes = {0};
     bool json = wants_json(argc, argv);
     enum troupe_error error = run_request_read(session, argc, argv, &request, fault);
     if (error == TROUPE_OK)
-        error = run_carry_out(session, &request, &outcome, fault);
+        error = run_carry_out(session, &request, &quotes, &outcome, fault);
     bool room = error != TROUPE_DISK_FULL && error != TROUPE_IO; /* one message about a full disk is enough */
     if (outcome.run_id[0] != '\0' && !request.values.no_store && room)
         run_carry_report(session, &request, &outcome);
     if (outcome.run_id[0] != '\0')
-        run_ending_print(session, &request, &outcome, json ? stderr : stdout);
+        run_ending_print(session, &request, &outcome, &quotes, json ? stderr : stdout);
     if (json)
-        run_ending_print_json(session, &outcome, error, fault);
+        run_ending_print_json(session, &outcome, &quotes, error, fault);
     run_outcome_free(&outcome);
     run_request_free(&request);
     return error;

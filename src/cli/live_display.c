@@ -82,7 +82,7 @@ static void line_format(struct line *line, const char *format, ...) {
     line_text(line, text_make_printable(text));
 }
 
-/* ---- what the three lines say ---- */
+/* ---- what the lines say ---- */
 
 static double part_done(const struct run_progress *progress) {
     const struct pipeline *pipeline = progress->pipeline;
@@ -200,18 +200,21 @@ void live_display_draw(struct live_display *display, const char *line, const str
     write_progress(display, progress, &lines[0]);
     write_best(display, progress, &lines[1]);
     write_agents(progress, &lines[2]);
+    unsigned count = display->quote[0] != '\0' ? LIVE_LINES : LIVE_LINES - 1;
+    if (count == LIVE_LINES)
+        line_format(&lines[3], "quote  %s", display->quote);
     go_to_top(display, columns);
     if (line != NULL) {
         add(display, line);
         add(display, ERASE_LINE "\n");
     }
-    for (unsigned i = 0; i < LIVE_LINES; i++) {
+    for (unsigned i = 0; i < count; i++) {
         outlet_add(display->outlet, lines[i].text, lines[i].length);
         add(display, display->colour ? PLAIN ERASE_LINE "\n" : ERASE_LINE "\n");
         display->widths[i] = lines[i].width;
     }
     add(display, ERASE_BELOW); /* what a wider or longer frame left, and a ^C that the terminal echoed */
-    display->drawn = LIVE_LINES;
+    display->drawn = count;
     outlet_flush(display->outlet);
 }
 

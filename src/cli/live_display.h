@@ -1,8 +1,9 @@
-/* live_display: a run on a terminal: three lines that stay below the lines worth keeping.
+/* live_display: a run on a terminal: a few lines that stay below the lines worth keeping.
  *
  *   digits  23 of 60 [=======>            ]  2 failed  4.1 trials/s
  *   best  accuracy 0.97426  (trial 17)  baseline 0.96103  scale=unit kind=svm C=12.3
  *   agents  2 of 3 busy  12.3 s  deadline in 47.7 s
+ *   quote  60 trials take 31 s (27-36 s, 90 %) of your 60 s; 112 would fit
  *
  * A frame is one write: cursor up, each line written over and cleared to its end, so nothing flickers. No mode
  * of the terminal is changed, so there is none to restore, however the process ends. Widths are asked for at
@@ -13,7 +14,7 @@
 #include "cli/outlet.h"
 #include "pipeline/pipeline.h"
 
-#define LIVE_LINES 3
+#define LIVE_LINES 4 /* the last one once there is a quote */
 #define LIVE_LINE_BYTES 1024
 
 struct live_display {
@@ -25,6 +26,7 @@ struct live_display {
     unsigned drawn;              /* lines on the screen now */
     unsigned widths[LIVE_LINES]; /* of them, in columns */
     char best[LIVE_LINE_BYTES];  /* configuration of the best trial so far */
+    char quote[LIVE_LINE_BYTES]; /* empty: there is none */
 };
 
 /* False: not a terminal that can move its cursor; then say plain lines. */

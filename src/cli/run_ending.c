@@ -1,6 +1,7 @@
 /* The end of a run in words. See the header. */
 #include "cli/run_ending.h"
 
+#include "cli/quote_text.h"
 #include "cli/run_summary.h"
 
 /* ---- commands that can be copied ---- */
@@ -62,17 +63,28 @@ static void write_files(struct session *session, const struct run_request *reque
     buffer_text(out, list.count > 0 ? "\n" : "store.db\n");
 }
 
-void run_ending_print(struct session *session, const struct run_request *request,
-                      const struct run_outcome *outcome, FILE *file) {
+/* NULL: there is none. */
+static struct document *read_response(const struct run_outcome *outcome) {
     struct document *document = NULL;
+    if (outcome->response.length == 0 ||
+        document_parse_json(buffer_string(&outcome->response), outcome->response.length, "response", NULL,
+                            &document, NULL) != TROUPE_OK)
+        return NULL;
+    return document;
+}
+
+void run_ending_print(struct session *session, const struct run_request *request,
+                      const struct run_outcome *outcome, const struct run_quote *quotes, FILE *file) {
+    struct document *document = read_response(outcome);
     struct buffer text;
     buffer_init(&text, session->account, 1 << 20);
-    if (outcome->response.length > 0 &&
-        document_parse_json(buffer_string(&outcome->response), outcome->response.length, "response", NULL,
-                            &document, NULL) == TROUPE_OK)
+    if (document != NULL) {
         run_summary_write(document_root(document), &text);
-    else if (outcome->state == RUN_STOPPED)
+        quote_write_score(quotes, document_root(document), &text);
+        quote_keep(quotes, request->pipeline, document_root(document));
+    } else if (outcome->state == RUN_STOPPED) {
         buffer_text(&text, "stopped at once: what was committed is kept\n");
+    }
     document_free(document);
     if (!request->values.no_store) {
         write_files(session, request, outcome, &text);
@@ -89,12 +101,34 @@ void run_ending_print(struct session *session, const struct run_request *request
     buffer_free(&text);
 }
 
+/* The response is an object that is committed with the run; what was quoted is no part of it. */
+static void print_response(struct session *session, const struct run_outcome *outcome,
+                           const struct run_quote *quotes) {
+    struct document *document = read_response(outcome);
+    const char *response = buffer_string(&outcome->response);
+    size_t length = outcome->response.length;
+    struct buffer text;
+    struct json json;
+    buffer_init(&text, session->account, 1 << 16);
+    json_init(&json, &text);
+    json_object_begin(&json);
+    quote_write_json(quotes, document_root(document), &json);
+    json_object_end(&json);
+    document_free(document);
+    if (buffer_ok(&text) == TROUPE_OK && response[length - 1] == '}')
+        printf("%.*s,%s\n", (int)length - 1, response, buffer_string(&text) + 1);
+    else
+        printf("%s\n", response);
+    buffer_free(&text);
+}
+
 void run_ending_print_json(struct session *session, const struct run_outcome *outcome,
-                           enum troupe_error error, const struct fault *fault) {
+                           const struct run_quote *quotes, enum troupe_error error,
+                           const struct fault *fault) {
     struct buffer text;
     struct json json;
     if (outcome->response.length > 0) {
-        printf("%s\n", buffer_string(&outcome->response));
+        print_response(session, outcome, quotes);
         return;
     }
     buffer_init(&text, session->account, 1 << 16);

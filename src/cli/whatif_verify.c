@@ -79,7 +79,7 @@ enum troupe_error whatif_verify(struct whatif *whatif, struct fault *fault) {
         return fault != NULL ? fault->error : TROUPE_EXISTS;
     enum troupe_error error = make_request(whatif, run_id, &request, fault);
     if (error == TROUPE_OK)
-        error = run_carry_out(session, &request, &outcome, fault);
+        error = run_carry_out(session, &request, NULL, &outcome, fault);
     if (outcome.run_id[0] != '\0')
         run_carry_report(session, &request, &outcome);
     if (error == TROUPE_OK)

@@ -14,6 +14,7 @@ ROOT, BUILD = os.environ["TROUPE_SOURCE_ROOT"], os.environ["TROUPE_BUILD_ROOT"]
 TROUPE = os.path.join(BUILD, "troupe")
 EXAMPLES = os.path.join(ROOT, "examples")
 MINIMAL = os.path.join(EXAMPLES, "minimal", "pipeline.yaml")
+QUOTED = ("quote", "quoted", "measured", "error_percent", "held")  # beside the response, not of it
 COMMANDS = ["run", "validate", "runs", "show", "whatif", "analyze", "config", "optimize", "completions", "help"]
 
 
@@ -194,7 +195,8 @@ def a_run_from_end_to_end():
             assert json.load(file) == response["best"]
         # the other commands tell the same
         shown = place.json("show", "one", "--json")
-        assert shown["state"] == "finished" and shown["response"] == response and not shown["live"]
+        kept = {name: value for name, value in response.items() if name not in QUOTED}
+        assert shown["state"] == "finished" and shown["response"] == kept and not shown["live"]
         assert [trial["number"] for trial in shown["trials"]] == list(range(6))
         assert shown["cores"] == len(os.sched_getaffinity(0)) and shown["version"] == response["provenance"]["version"]
         assert shown["starts"] and all(0 <= start["spawned_ms"] <= start["ready_ms"] for start in shown["starts"]), shown
@@ -296,6 +298,53 @@ def lines_until(stream, pattern, count):
         assert line, lines[-5:]
         lines.append(line)
     return lines
+
+
+SLEEPY = ["--var", "x=float(0.01,0.02)", "--var", "y=float(0,1)", "--metric", "m", "--jobs", "2"]
+SLEEP = ["--", "sh", "-c", "sleep {x}; echo m={y}"]
+
+
+def quotes():
+    """What is expected of a run while it is made. No time is asserted: only that the parts agree."""
+    with Place() as place:
+        out, err = place.call("run", *SLEEPY, "--trials", "30", "--deadline", "300s", "--run-id", "q", "--json", *SLEEP)
+        response = json.loads(out)
+        check_response(response, 30)
+        quotes = response["quote"]
+        assert quotes and [quote["at_trials"] for quote in quotes] == sorted({quote["at_trials"] for quote in quotes})
+        for quote in quotes:
+            assert 1 <= quote["at_trials"] < 30 and 0 < quote["at_ms"] <= response["time"]["elapsed_ms"], quote
+            assert quote["at_ms"] < quote["low_ms"] <= quote["wall_ms"] <= quote["high_ms"], quote
+            assert quote["deadline_ms"] == 300000 and quote["cpu_ms"] > 0 and "offer" not in quote, quote
+            assert quote["fits_low"] <= quote["fits_trials"] <= quote["fits_high"] <= 120, quote
+        last, measured = quotes[-1], response["measured"]["wall_ms"]
+        assert response["quoted"] == {"wall_ms": last["wall_ms"]} and measured == response["time"]["elapsed_ms"]
+        assert abs(response["error_percent"]["wall_ms"] - 100 * (last["wall_ms"] / measured - 1)) < 0.01, response
+        assert response["held"] == (last["low_ms"] <= measured <= last["high_ms"])
+        said = re.findall(r"^quote after (\d+) trials: 30 trials take .* of your 5 min; \d+ (?:or more )?would fit$", err, re.M)
+        assert said and int(said[0]) == quotes[0]["at_trials"], err
+        assert re.search(r"^quoted     .* after %d; took .* the interval$" % last["at_trials"], err, re.M), err
+        # they are kept, with what was measured
+        score = place.json("whatif", "--score", "--json")
+        assert score["quote"]["count"] == score["quote"]["scored"] == len(quotes), score
+        # a deadline that cannot be met is answered at once, with what would fit
+        out, err = place.call("run", *SLEEPY, "--trials", "3000", "--deadline", "2s", "--json", *SLEEP)
+        response = json.loads(out)
+        assert response["state"] == "deadline" and response["quote"], response
+        first = response["quote"][0]
+        assert first["wall_ms"] > first["deadline_ms"] == 2000 and first["fits_trials"] < 3000, first
+        assert first["offer"]["tried"] > 0 and isinstance(first["offer"]["fits"], bool), first
+        assert set(response["quoted"]) == set(response["measured"]) == {"trials"}, response
+        assert re.search(r"^quote after \d+ trials: 3000 trials would take .*, more than your 2 s: \d+ \(\d+-\d+\) fit; "
+                         r"(all would with|none of \d+ changes makes room for all)", err, re.M), err
+        assert err.index("\nquote after ") < err.index("\nthe deadline has come"), err
+        # only a deadline: how many trials
+        out, _ = place.call("run", *SLEEPY, "--deadline", "2s", *SLEEP)
+        assert re.search(r"^quote after \d+ trials: \d+ trials \(\d+-\d+, 90 %\) fit in your 2 s$", out, re.M), out
+        # nothing is quoted where there is nothing to read, nothing to come, or nobody to tell
+        for words in (["--trials", "12", "--no-store"], ["--trials", "2"], ["--trials", "12", "--quiet"]):
+            out, _ = place.call("run", *SLEEPY, *words, *SLEEP)
+            assert "quote after" not in out and (words[-1] == "--quiet") == ("\nquoted " in out), (words, out)
 
 
 def interrupt_and_resume():
@@ -475,7 +524,7 @@ def completions():
 
 def main():
     tests = [helps, wrong_use, configuration, examples_are_valid, a_run_from_end_to_end, the_form_without_a_file, digits,
-             interrupt_and_resume, cut_by_the_deadline, nothing_kept, where_output_goes, ask_and_tell, completions]
+             quotes, interrupt_and_resume, cut_by_the_deadline, nothing_kept, where_output_goes, ask_and_tell, completions]
     chosen = sys.argv[1:]
     for test in tests:
         if chosen and test.__name__ not in chosen:
