@@ -78,8 +78,8 @@ void registry_statistics(const struct registry *registry, struct registry_statis
         sum.waiting += read_count(&partition->waiting);
     }
     for (unsigned at = 0; at < COUNTERS; at++) {
-        sum.lookups_hit += read_count(&registry->lookups[at].hit);
-        sum.lookups_missed += read_count(&registry->lookups[at].missed);
+        sum.lookups_hit += read_count(&registry->lookups[at].counts[LOOKUP_HIT]);
+        sum.lookups_missed += read_count(&registry->lookups[at].counts[LOOKUP_MISSED]);
     }
     *ret = sum;
 }
@@ -112,13 +112,16 @@ static enum troupe_error registry_fill(struct registry *registry) {
     registry->partitions = memory_alloc_aligned(account, 64, partitions * sizeof *registry->partitions);
     struct directory *directory = directory_new(account, DIRECTORY_FIRST);
     atomic_init(&registry->directory, directory);
-    if (registry->lookups == NULL || registry->partitions == NULL || directory == NULL) {
+    registry->tables = memory_alloc_aligned(account, 64, partitions * sizeof *registry->tables);
+    if (registry->lookups == NULL || registry->partitions == NULL || registry->tables == NULL ||
+        directory == NULL) {
         return TROUPE_NOMEM;
     }
     for (unsigned at = 0; at < partitions; at++) {
         struct partition *partition = &registry->partitions[at];
         struct table *table = table_new(account, BUCKETS_FIRST);
-        atomic_init(&partition->table, table);
+        partition->table = &registry->tables[at];
+        atomic_init(partition->table, table);
         partition->batch = batch_new(account);
         partition->limbo = partition->settled = REF_NONE;
         if (table == NULL || partition->batch == NULL) {
@@ -182,7 +185,8 @@ static void details_free(struct registry *registry, struct table *table) {
 }
 
 static void partition_free(struct registry *registry, struct partition *partition) {
-    struct table *table = atomic_load_explicit(&partition->table, memory_order_relaxed);
+    struct table *table =
+        partition->table == NULL ? NULL : atomic_load_explicit(partition->table, memory_order_relaxed);
     while (table != NULL) {
         struct table *next = atomic_load_explicit(&table->next, memory_order_relaxed);
         details_free(registry, table);
@@ -204,7 +208,7 @@ void registry_free(struct registry *registry) {
         return;
     }
     struct account *account = registry->account;
-    if (registry->partitions != NULL) {
+    if (registry->partitions != NULL && registry->tables != NULL) {
         watches_end(registry, 0);
         keeper_detach(registry);
         for (uint32_t at = 0; at <= registry->partition_mask; at++) {
@@ -221,6 +225,7 @@ void registry_free(struct registry *registry) {
     memory_free(account, atomic_load_explicit(&registry->directory, memory_order_relaxed));
     namespaces_free(registry);
     memory_free(account, registry->partitions);
+    memory_free(account, registry->tables);
     memory_free(account, registry->lookups);
     memory_free(account, registry);
 }

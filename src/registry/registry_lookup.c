@@ -11,40 +11,41 @@
 
 #define BATCH 32U
 
-/* A thread's counters: its own cache line for the first COUNTERS - 1 threads of the process. */
-static struct lookups *lookups_mine(const struct registry *registry, bool *ret_shared) {
+/* ---- counting: a thread's own line, for the first COUNTERS - 1 threads of the process ---- */
+
+static _Thread_local unsigned lookups_number __attribute__((tls_model("initial-exec")));
+
+static __attribute__((noinline)) void lookups_count_slow(const struct registry *registry, enum lookup which,
+                                                         size_t by) {
     static _Atomic unsigned threads;
-    static _Thread_local unsigned number __attribute__((tls_model("initial-exec")));
-    if (__builtin_expect(number == 0, 0)) {
-        number = 1 + atomic_fetch_add_explicit(&threads, 1, memory_order_relaxed); /* a number, no order */
+    if (lookups_number == 0) {
+        lookups_number = 1 + atomic_fetch_add_explicit(&threads, 1, memory_order_relaxed); /* no order */
     }
-    *ret_shared = number >= COUNTERS;
-    return &registry->lookups[*ret_shared ? COUNTERS - 1 : number - 1];
+    if (lookups_number < COUNTERS) {
+        counted(&registry->lookups[lookups_number - 1].counts[which], by);
+    } else { /* relaxed: statistics */
+        atomic_fetch_add_explicit(&registry->lookups[COUNTERS - 1].counts[which], by, memory_order_relaxed);
+    }
 }
 
-static inline void lookups_count(const struct registry *registry, size_t hits, size_t misses) {
-    bool shared;
-    struct lookups *mine = lookups_mine(registry, &shared);
-    if (__builtin_expect(shared, 0)) {
-        atomic_fetch_add_explicit(&mine->hit, hits, memory_order_relaxed);      /* statistics */
-        atomic_fetch_add_explicit(&mine->missed, misses, memory_order_relaxed); /* statistics */
+static inline void lookups_count(const struct registry *registry, enum lookup which, size_t by) {
+    unsigned at = lookups_number - 1;
+    if (__builtin_expect(at >= COUNTERS - 1, 0)) {
+        lookups_count_slow(registry, which, by);
         return;
     }
-    if (hits != 0) {
-        counted(&mine->hit, hits);
-    }
-    if (misses != 0) {
-        counted(&mine->missed, misses);
-    }
+    counted(&registry->lookups[at].counts[which], by);
 }
 
-static inline uint64_t bucket_slots(const struct bucket *bucket, uint64_t pattern, uint64_t *ret_past) {
+/* ---- one ---- */
+
+static inline uint32_t bucket_slots(const struct bucket *bucket, uint32_t tag, uint64_t *ret_past) {
     /* Acquire pairs with bucket_tag and bucket_count_past. */
-    const uint64_t words[3] = {atomic_load_explicit(&bucket->tags[0], memory_order_acquire),
-                               atomic_load_explicit(&bucket->tags[1], memory_order_acquire),
-                               atomic_load_explicit(&bucket->tags[2], memory_order_acquire)};
-    *ret_past = words[2] >> SLOT_PAST;
-    return slots_equal(words, pattern);
+    uint64_t word0 = atomic_load_explicit(&bucket->tags[0], memory_order_acquire);
+    uint64_t word1 = atomic_load_explicit(&bucket->tags[1], memory_order_acquire);
+    uint64_t word2 = atomic_load_explicit(&bucket->tags[2], memory_order_acquire);
+    *ret_past = word2 >> SLOT_PAST;
+    return slots_equal(word0, word1, word2, tag);
 }
 
 static inline const struct registry_row *ref_row(const struct registry *registry, const struct bucket *bucket,
@@ -54,20 +55,21 @@ static inline const struct registry_row *ref_row(const struct registry *registry
     return directory_row(atomic_load_explicit(&registry->directory, memory_order_acquire), ref);
 }
 
-static inline const struct registry_row *table_get(const struct registry *registry, const struct table *table,
-                                                   const struct key *key, uint64_t *ret_state) {
-    uint64_t pattern = hash_pattern(key->hash), at = hash_bucket(key->hash, table->count), past;
+static const struct registry_row *table_get(const struct registry *registry, const struct table *table,
+                                            const struct key *key, uint64_t *ret_state) {
+    uint64_t at = hash_bucket(key->hash, table->count), past;
     for (uint64_t probed = 0; probed < table->count; probed++) {
         const struct bucket *bucket = &table->buckets[at];
-        for (uint64_t slots = bucket_slots(bucket, pattern, &past); slots != 0; slots &= slots - 1) {
-            const struct registry_row *row = ref_row(registry, bucket, slots_first(slots));
+        for (uint32_t slots = bucket_slots(bucket, hash_tag(key->hash), &past); slots != 0;
+             slots &= slots - 1) {
+            const struct registry_row *row = ref_row(registry, bucket, (unsigned)__builtin_ctz(slots));
             uint64_t state = row_state(row);
-            if (__builtin_expect(key_is(key, row, state), 1)) {
+            if (key_is(key, row, state)) {
                 *ret_state = state;
                 return row;
             }
         }
-        if (__builtin_expect(past == 0, 1)) {
+        if (past == 0) {
             return NULL;
         }
         at = at + 1 == table->count ? 0 : at + 1;
@@ -77,31 +79,54 @@ static inline const struct registry_row *table_get(const struct registry *regist
 
 static inline const struct table *table_of(const struct registry *registry, uint64_t hash) {
     /* Acquire pairs with table_migrate. */
-    return atomic_load_explicit(&partition_of(registry, hash)->table, memory_order_acquire);
+    return atomic_load_explicit(&registry->tables[hash_partition(registry, hash)], memory_order_acquire);
 }
 
-static inline const struct registry_row *key_get(const struct registry *registry, const struct key *key,
-                                                 uint64_t now_ns) {
+static const struct registry_row *key_get(const struct registry *registry, const struct key *key,
+                                          uint64_t now_ns) {
     const struct table *table = table_of(registry, key->hash);
     const struct registry_row *row;
     uint64_t state = STATE_PLAIN;
     do {
         row = table_get(registry, table, key, &state);
-    } while (__builtin_expect(row == NULL, 0) &&
+    } while (row == NULL &&
              (table = atomic_load_explicit(&table->next, memory_order_acquire)) != NULL); /* table_extend */
-    if (__builtin_expect((state & STATE_PLAIN) == 0, 0) && state_expired(state, now_ns)) {
-        return NULL;
-    }
+    return state_expired(state, now_ns) ? NULL : row;
+}
+
+/* Whatever is not the common case. */
+static __attribute__((noinline)) const struct registry_row *get_slow(const struct registry *registry,
+                                                                     registry_space space, const char *name,
+                                                                     size_t length, uint64_t now_ns) {
+    struct key key;
+    const struct registry_row *row =
+        key_make(registry, space, name, length, &key) ? key_get(registry, &key, now_ns) : NULL;
+    lookups_count(registry, row != NULL ? LOOKUP_HIT : LOOKUP_MISSED, 1);
     return row;
 }
 
 const struct registry_row *registry_get(struct registry *registry, registry_space space, const char *name,
                                         size_t length, uint64_t now_ns) {
-    struct key key;
-    const struct registry_row *row =
-        key_make(registry, space, name, length, &key) ? key_get(registry, &key, now_ns) : NULL;
-    lookups_count(registry, row != NULL, row == NULL);
-    return row;
+    if (__builtin_expect(key_short(length), 1)) {
+        struct key_words words = key_words(name, length);
+        uint64_t hash = key_hash_short(registry, space, words), past;
+        const struct table *table = table_of(registry, hash);
+        const struct bucket *bucket = &table->buckets[hash_bucket(hash, table->count)];
+        uint32_t slots = bucket_slots(bucket, hash_tag(hash), &past);
+        if (__builtin_expect(slots != 0, 1)) {
+            const struct registry_row *row = ref_row(registry, bucket, (unsigned)__builtin_ctz(slots));
+            uint64_t state = row_state(row);
+            if (__builtin_expect(key_is_short(words, key_check(space, length), row, state), 1) &&
+                __builtin_expect((state & STATE_PLAIN) != 0, 1)) {
+                lookups_count(registry, LOOKUP_HIT, 1);
+                return row;
+            }
+        } else if (past == 0 && atomic_load_explicit(&table->next, memory_order_acquire) == NULL) {
+            lookups_count(registry, LOOKUP_MISSED, 1);
+            return NULL;
+        }
+    }
+    return get_slow(registry, space, name, length, now_ns);
 }
 
 const struct registry_row *registry_lookup(struct registry *registry, const char *name_space,
@@ -115,35 +140,24 @@ const struct registry_row *registry_lookup(struct registry *registry, const char
     if (row != NULL && !actor_alive(registry->runtime, row->actor)) {
         row = NULL;
     }
-    lookups_count(registry, row != NULL, row == NULL);
+    lookups_count(registry, row != NULL ? LOOKUP_HIT : LOOKUP_MISSED, 1);
     return row;
 }
 
 /* ---- batches: all buckets are fetched, then all rows, then compared ---- */
 
-static void batch_some(const struct registry *registry, struct key *keys, const bool *good, size_t count,
-                       uint64_t now_ns, const struct registry_row **ret_rows) {
-    const struct registry_row *likely[BATCH];
-    for (size_t at = 0; at < count; at++) {
-        const struct table *table = table_of(registry, keys[at].hash);
-        const struct bucket *bucket = &table->buckets[hash_bucket(keys[at].hash, table->count)];
-        uint64_t past, slots = bucket_slots(bucket, hash_pattern(keys[at].hash), &past);
-        likely[at] = NULL;
-        if (__builtin_expect(slots != 0 && good[at], 1)) {
-            likely[at] = ref_row(registry, bucket, slots_first(slots));
-            __builtin_prefetch(likely[at]);
-        }
-    }
-    for (size_t at = 0; at < count; at++) {
-        uint64_t state;
-        if (__builtin_expect(likely[at] != NULL, 1) &&
-            __builtin_expect(key_is(&keys[at], likely[at], state = row_state(likely[at])), 1)) {
-            bool expired = (state & STATE_PLAIN) == 0 && state_expired(state, now_ns);
-            ret_rows[at] = expired ? NULL : likely[at];
-        } else {
-            ret_rows[at] = good[at] ? key_get(registry, &keys[at], now_ns) : NULL;
-        }
-    }
+struct batch_key {
+    uint64_t hash;
+    struct key_words words;
+};
+
+/* The row that a key's tag points to: the comparison decides. NULL: look again. */
+static inline const struct registry_row *row_likely(const struct registry *registry, uint64_t hash) {
+    const struct table *table = table_of(registry, hash);
+    const struct bucket *bucket = &table->buckets[hash_bucket(hash, table->count)];
+    uint64_t past;
+    uint32_t slots = bucket_slots(bucket, hash_tag(hash), &past);
+    return __builtin_expect(slots != 0, 1) ? ref_row(registry, bucket, (unsigned)__builtin_ctz(slots)) : NULL;
 }
 
 static inline void bucket_prefetch(const struct registry *registry, uint64_t hash) {
@@ -151,24 +165,51 @@ static inline void bucket_prefetch(const struct registry *registry, uint64_t has
     __builtin_prefetch(&table->buckets[hash_bucket(hash, table->count)]);
 }
 
+/* Returns how many were looked up the other way, which counts them itself. */
+static size_t batch_some(const struct registry *registry, registry_space space,
+                         const struct registry_name *names, size_t count, uint64_t now_ns,
+                         const struct registry_row **ret_rows) {
+    struct batch_key keys[BATCH];
+    size_t slow = 0;
+    for (size_t at = 0; at < count; at++) {
+        keys[at].hash = 0;
+        if (__builtin_expect(key_short(names[at].length), 1)) {
+            keys[at].words = key_words(names[at].bytes, names[at].length);
+            keys[at].hash = key_hash_short(registry, space, keys[at].words);
+            bucket_prefetch(registry, keys[at].hash);
+        }
+    }
+    for (size_t at = 0; at < count; at++) {
+        ret_rows[at] = row_likely(registry, keys[at].hash);
+        __builtin_prefetch(ret_rows[at]);
+    }
+    for (size_t at = 0; at < count; at++) {
+        const struct registry_row *row = ret_rows[at];
+        if (__builtin_expect(row != NULL && key_short(names[at].length), 1)) {
+            uint64_t state = row_state(row);
+            if (__builtin_expect(key_is_short(keys[at].words, key_check(space, names[at].length), row, state),
+                                 1) &&
+                __builtin_expect((state & STATE_PLAIN) != 0, 1)) {
+                continue;
+            }
+        }
+        ret_rows[at] = get_slow(registry, space, names[at].bytes, names[at].length, now_ns);
+        slow++;
+    }
+    return slow;
+}
+
 size_t registry_get_batch(struct registry *registry, registry_space space, const struct registry_name *names,
                           size_t count, uint64_t now_ns, const struct registry_row **ret_rows) {
-    struct key keys[BATCH];
-    bool good[BATCH];
     size_t hits = 0;
     for (size_t first = 0; first < count; first += BATCH) {
         size_t some = count - first < BATCH ? count - first : BATCH;
-        for (size_t at = 0; at < some; at++) {
-            good[at] =
-                key_make(registry, space, names[first + at].bytes, names[first + at].length, &keys[at]);
-            bucket_prefetch(registry, keys[at].hash);
-        }
-        batch_some(registry, keys, good, some, now_ns, ret_rows + first);
-        for (size_t at = 0; at < some; at++) {
-            hits += ret_rows[first + at] != NULL;
-        }
+        size_t slow = batch_some(registry, space, names + first, some, now_ns, ret_rows + first);
+        lookups_count(registry, LOOKUP_HIT, some - slow);
     }
-    lookups_count(registry, hits, count - hits);
+    for (size_t at = 0; at < count; at++) {
+        hits += ret_rows[at] != NULL;
+    }
     return hits;
 }
 
@@ -179,7 +220,7 @@ size_t registry_lookup_batch(struct registry *registry, const char *name_space, 
     size_t hits = 0;
     if (in == NULL) {
         memset(ret_rows, 0, count * sizeof *ret_rows);
-        lookups_count(registry, 0, count);
+        lookups_count(registry, LOOKUP_MISSED, count);
         return 0;
     }
     for (size_t first = 0; first < count; first += BATCH) {

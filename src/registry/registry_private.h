@@ -12,6 +12,9 @@
 #define REGISTRY_REGISTRY_PRIVATE_H
 
 #include <string.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 #include "registry/registry.h"
 
@@ -28,9 +31,12 @@
 
 struct partition;
 /* ---- keys (registry_key.h) ---- */
+struct key_words { /* a short name, zeroes behind it */
+    uint64_t low, high;
+};
 struct key {
     uint64_t hash;
-    uint64_t words[2]; /* of a short name, zeroes behind it */
+    struct key_words words;
     const char *name;
     uint32_t length;
     uint32_t check; /* the upper 16 bits of its row's state */
@@ -237,30 +243,31 @@ struct slot {
     uint64_t bucket;
     unsigned at;
 };
-#define SLOT_LANES UINT64_C(0x0001000100010001)
-#define SLOT_TOPS UINT64_C(0x8000800080008000)
-#define SLOT_TAGS_LAST UINT64_C(0x80008000)
-#define SLOT_PAST 32U /* where the count begins in the last word */
+#define SLOTS_ALL ((1U << BUCKET_SLOTS) - 1U)
+#define SLOT_PAST 32U /* where the count begins in the last word of tags */
 
 static inline uint64_t hash_bucket(uint64_t hash, uint64_t count) {
     return (hash >> 32) * count >> 32;
 }
-static inline uint64_t hash_pattern(uint64_t hash) {
-    return ((hash & 0xffff) | TAG_USED) * SLOT_LANES;
+static inline uint32_t hash_tag(uint64_t hash) {
+    return ((uint32_t)hash & 0xffff) | TAG_USED;
 }
-/* Slots of three words of tags that hold the pattern, lowest first, as bits {lane:2, 00, 11, word:2} by their
- * places; a bit above one that fits may be wrong, the row decides. */
-static inline uint64_t lanes_equal(uint64_t word, uint64_t pattern) {
-    uint64_t differ = word ^ pattern;
-    return (differ - SLOT_LANES) & ~differ & SLOT_TOPS;
-}
-static inline uint64_t slots_equal(const uint64_t words[3], uint64_t pattern) {
-    return lanes_equal(words[0], pattern) >> 3 | lanes_equal(words[1], pattern) >> 2 |
-           (lanes_equal(words[2], pattern) & SLOT_TAGS_LAST) >> 1;
-}
-static inline unsigned slots_first(uint64_t slots) {
-    unsigned bit = (unsigned)__builtin_ctzll(slots);
-    return (bit & 3) * 4 + (bit >> 4);
+/* The slots, as bits, that have a tag. */
+static inline uint32_t slots_equal(uint64_t word0, uint64_t word1, uint64_t word2, uint32_t tag) {
+#if defined(__SSE2__)
+    __m128i wanted = _mm_set1_epi16((short)tag);
+    __m128i first = _mm_set_epi64x((long long)word1, (long long)word0);
+    __m128i last = _mm_cvtsi64_si128((long long)word2);
+    __m128i equal = _mm_packs_epi16(_mm_cmpeq_epi16(first, wanted), _mm_cmpeq_epi16(last, wanted));
+    return (uint32_t)_mm_movemask_epi8(equal) & SLOTS_ALL;
+#else
+    const uint64_t words[3] = {word0, word1, word2};
+    uint32_t slots = 0;
+    for (unsigned at = 0; at < BUCKET_SLOTS; at++) {
+        slots |= (uint32_t)((words[at / 4] >> at % 4 * 16 & 0xffff) == tag) << at;
+    }
+    return slots;
+#endif
 }
 
 struct table *table_new(struct account *account, uint64_t buckets);
@@ -379,11 +386,11 @@ unsigned registry_expire_some(struct registry *registry, uint64_t now_ns, unsign
 
 /* ---- the whole ---- */
 struct partition {
-    _Alignas(64) _Atomic(struct table *) table; /* partition writes, any reads; the oldest of the chain */
     _Alignas(64) struct spin lock;
-    struct details *leases; /* partition: the heap's root */
-    uint64_t version;       /* partition: of the last change */
-    size_t spare;           /* partition: rows admitted beforehand */
+    _Atomic(struct table *) *table; /* its place in registry.tables */
+    struct details *leases;         /* partition: the heap's root */
+    uint64_t version;               /* partition: of the last change */
+    size_t spare;                   /* partition: rows admitted beforehand */
     /* partition: units that wait for readers, that still may begin to, and that no longer must */
     struct batch *batch;
     bool batch_busy;
@@ -393,18 +400,21 @@ struct partition {
     _Atomic uint64_t rows, registered, removed, grown, bytes, waiting;
     _Atomic(struct shelf *) shelves[NAMESPACES_MAX]; /* partition writes, any reads */
 };
+enum lookup { LOOKUP_HIT, LOOKUP_MISSED };
 struct lookups { /* one thread's, or (the last) those of all further threads */
-    _Alignas(64) _Atomic uint64_t hit;
-    _Atomic uint64_t missed;
+    _Alignas(64) _Atomic uint64_t counts[2];
 };
 
 struct registry {
     /* Read by every look-up, hardly ever written. */
     _Alignas(64) _Atomic(struct directory *) directory; /* chunk_lock */
-    struct partition *partitions;
+    _Atomic(struct table *)
+        *tables; /* of each partition the oldest of its chain; partition writes, any reads */
     struct lookups *lookups;
     uint64_t seeds[3];
     uint32_t partition_mask;
+
+    struct partition *partitions;
 
     struct runtime *runtime;
     struct env *env;
@@ -443,8 +453,11 @@ MUST_CHECK enum troupe_error namespace_intern(struct registry *registry, const c
                                               const struct namespace **ret_namespace);
 void namespaces_free(struct registry *registry);
 
+static inline uint64_t hash_partition(const struct registry *registry, uint64_t hash) {
+    return hash >> 16 & registry->partition_mask;
+}
 static inline struct partition *partition_of(const struct registry *registry, uint64_t hash) {
-    return &registry->partitions[hash >> 16 & registry->partition_mask];
+    return &registry->partitions[hash_partition(registry, hash)];
 }
 /* Statistics written by holders of a lock: no read-modify-write. */
 static inline void counted(_Atomic uint64_t *total, uint64_t by) {

@@ -40,7 +40,7 @@ static struct table *table_next(const struct table *table) {
 }
 
 static struct table *table_oldest(const struct partition *partition) {
-    return atomic_load_explicit(&partition->table, memory_order_relaxed); /* written under our lock */
+    return atomic_load_explicit(partition->table, memory_order_relaxed); /* written under our lock */
 }
 
 static struct table *table_newest(const struct partition *partition) {
@@ -80,12 +80,17 @@ static row_ref ref_at(const struct bucket *bucket, unsigned at) {
     return atomic_load_explicit(&bucket->refs[at], memory_order_relaxed);
 }
 
-static uint64_t slots_used(const struct bucket *bucket) {
-    return (bucket_word(bucket, 0) & SLOT_TOPS) >> 3 | (bucket_word(bucket, 1) & SLOT_TOPS) >> 2 |
-           (bucket_word(bucket, 2) & SLOT_TAGS_LAST) >> 1;
+static uint32_t slots_with(const struct bucket *bucket, uint32_t tag) {
+    return slots_equal(bucket_word(bucket, 0), bucket_word(bucket, 1), bucket_word(bucket, 2), tag);
 }
 
-#define SLOTS_ALL ((SLOT_TOPS >> 3) | (SLOT_TOPS >> 2) | (SLOT_TAGS_LAST >> 1))
+static uint32_t slots_used(const struct bucket *bucket) {
+    return slots_with(bucket, 0) ^ SLOTS_ALL;
+}
+
+static unsigned slots_first(uint32_t slots) {
+    return (unsigned)__builtin_ctz(slots);
+}
 
 static uint64_t table_home(const struct table *table, uint64_t hash) {
     return hash_bucket(hash, table->count);
@@ -99,11 +104,10 @@ static uint64_t bucket_after(const struct table *table, uint64_t bucket) {
 
 static row_ref table_probe(const struct registry *registry, struct table *table, const struct key *key,
                            struct slot *ret_slot) {
-    uint64_t at = table_home(table, key->hash), pattern = hash_pattern(key->hash);
+    uint64_t at = table_home(table, key->hash);
     for (uint64_t probed = 0; probed < table->count; probed++, at = bucket_after(table, at)) {
         const struct bucket *bucket = &table->buckets[at];
-        const uint64_t words[3] = {bucket_word(bucket, 0), bucket_word(bucket, 1), bucket_word(bucket, 2)};
-        for (uint64_t slots = slots_equal(words, pattern); slots != 0; slots &= slots - 1) {
+        for (uint32_t slots = slots_with(bucket, hash_tag(key->hash)); slots != 0; slots &= slots - 1) {
             unsigned slot = slots_first(slots);
             const struct registry_row *row = row_of(registry, ref_at(bucket, slot));
             if (key_is(key, row, row_state(row))) {
@@ -132,12 +136,12 @@ static void table_put(struct table *table, uint64_t hash, row_ref ref) {
     uint64_t at = table_home(table, hash);
     for (uint64_t probed = 0; probed < table->count; probed++, at = bucket_after(table, at)) {
         struct bucket *bucket = &table->buckets[at];
-        uint64_t unused = slots_used(bucket) ^ SLOTS_ALL;
+        uint32_t unused = slots_used(bucket) ^ SLOTS_ALL;
         if (unused != 0) {
             unsigned slot = slots_first(unused);
             table->used++;
             bucket_ref(bucket, slot, ref);
-            bucket_tag(bucket, slot, (hash & 0xffff) | TAG_USED);
+            bucket_tag(bucket, slot, hash_tag(hash));
             return;
         }
         bucket_count_past(bucket, 1);
@@ -183,8 +187,9 @@ bool table_sparse(const struct partition *partition) {
 
 uint64_t table_buckets_next(const struct partition *partition) {
     const struct table *newest = table_newest(partition);
-    /* Half as many again, and so many that the move ends in time (see above): it takes count/2 writes. */
-    uint64_t rows = newest->used + newest->used / 2 + 8, least = newest->used + newest->count / 2 + 2;
+    /* A quarter more, and so many that the move ends in time (see above): it takes count/2 writes. So a row is
+     * moved four times in the long run, and a table is two thirds full at least. */
+    uint64_t rows = newest->used + newest->used / 4 + 8, least = newest->used + newest->count / 2 + 2;
     rows = rows < least ? least : rows;
     uint64_t buckets = BUCKETS_MIN;
     while (table_limit(buckets) < rows && buckets < 2 * BUCKETS_MIN) {
@@ -207,7 +212,7 @@ void table_extend(struct partition *partition, struct table *table) {
 
 static void bucket_migrate(struct registry *registry, struct table *from, struct table *to, uint64_t at) {
     struct bucket *bucket = &from->buckets[at];
-    for (uint64_t slots = slots_used(bucket); slots != 0; slots &= slots - 1) {
+    for (uint32_t slots = slots_used(bucket); slots != 0; slots &= slots - 1) {
         unsigned slot = slots_first(slots);
         row_ref ref = ref_at(bucket, slot);
         table_put(to, row_hash(registry, row_of(registry, ref)), ref);
@@ -231,7 +236,7 @@ struct table *table_migrate(struct registry *registry, struct partition *partiti
     }
     CHECK(from->used == 0);
     /* Release pairs with the acquire of lookups. */
-    atomic_store_explicit(&partition->table, to, memory_order_release);
+    atomic_store_explicit(partition->table, to, memory_order_release);
     counted(&partition->bytes, -from->bytes);
     return from;
 }
@@ -275,7 +280,7 @@ static void walk_bucket(struct walk *walk, const struct table *table, uint64_t h
     uint64_t at = home;
     for (uint64_t probed = 0; probed < table->count; probed++, at = bucket_after(table, at)) {
         const struct bucket *bucket = &table->buckets[at];
-        for (uint64_t slots = slots_used(bucket); slots != 0; slots &= slots - 1) {
+        for (uint32_t slots = slots_used(bucket); slots != 0; slots &= slots - 1) {
             row_ref ref = ref_at(bucket, slots_first(slots));
             const struct registry_row *row = row_of(walk->registry, ref);
             if (state_namespace(row_state(row)) != walk->namespace_id) {

@@ -171,7 +171,7 @@ static inline size_t audit_bits(const struct capability_set *set) {
 static inline size_t audit_partition(struct registry *registry, const struct partition *partition,
                                      bool deep) {
     size_t rows = 0, leases = 0, bits = 0, usable = 0, found[3] = {0};
-    for (struct table *table = partition->table; table != NULL; table = table->next) {
+    for (struct table *table = *partition->table; table != NULL; table = table->next) {
         size_t used = 0;
         for (uint64_t at = 0; at < table->count; at++) {
             for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++) {
