@@ -122,6 +122,7 @@ static enum troupe_error registry_fill(struct registry *registry) {
         struct table *table = table_new(account, BUCKETS_FIRST);
         partition->table = &registry->tables[at];
         atomic_init(partition->table, table);
+        atomic_init(&partition->buckets, BUCKETS_FIRST);
         partition->batch = batch_new(account);
         partition->limbo = partition->settled = REF_NONE;
         if (table == NULL || partition->batch == NULL) {

@@ -122,6 +122,12 @@ struct registry_name {
     const char *bytes;
     size_t length;
 };
+/* Registers with nothing to say but HEALTH_UP, for the actor's life; and unregisters. Errors as above. */
+MUST_CHECK enum troupe_error registry_put(struct registry *registry, registry_space space, const char *name,
+                                          size_t length, actor_ref actor, uint64_t now_ns,
+                                          uint64_t *ret_version);
+MUST_CHECK enum troupe_error registry_drop(struct registry *registry, registry_space space, const char *name,
+                                           size_t length, actor_ref actor);
 const struct registry_row *registry_get(struct registry *registry, registry_space space, const char *name,
                                         size_t length, uint64_t now_ns);
 size_t registry_get_batch(struct registry *registry, registry_space space, const struct registry_name *names,

@@ -12,25 +12,6 @@
 
 #define SETTLE_STEPS 16U
 
-static struct directory *directory_of(const struct registry *registry) {
-    /* Acquire pairs with directory_install: its places are seen. */
-    return atomic_load_explicit(&registry->directory, memory_order_acquire);
-}
-
-struct chunk *chunk_of(const struct registry *registry, row_ref ref) {
-    return directory_chunk(directory_of(registry), ref);
-}
-
-struct registry_row *row_of(const struct registry *registry, row_ref ref) {
-    return directory_row(directory_of(registry), ref);
-}
-
-struct links *links_of(const struct registry *registry, row_ref ref) {
-    struct chunk *chunk = chunk_of(registry, ref);
-    struct links *links = (struct links *)(void *)(chunk->units + (size_t)chunk->capacity * ROW_UNIT);
-    return &links[ref & (CHUNK_UNITS - 1)];
-}
-
 size_t chunk_bytes(uint32_t capacity) {
     return sizeof(struct chunk) + (size_t)capacity * (ROW_UNIT + sizeof(struct links));
 }

@@ -37,9 +37,6 @@ unsigned index_missing(const struct chunk *chunk, const struct values *old, cons
     if (!values_usable(values)) {
         return POSTING_NONE;
     }
-    if (block_at(chunk, POSTING_USABLE) == NULL) {
-        return POSTING_USABLE;
-    }
     if (block_at(chunk, POSTING_LOAD + values->load) == NULL) {
         return POSTING_LOAD + values->load;
     }
@@ -61,10 +58,11 @@ static void bit_change(struct chunk *chunk, unsigned posting, uint32_t unit, boo
     uint64_t bit = UINT64_C(1) << unit % 64, lot = UINT64_C(1) << unit / 64;
     uint64_t word = atomic_load_explicit(&block->words[unit / 64], memory_order_relaxed);
     uint64_t summary = atomic_load_explicit(&block->summary, memory_order_relaxed);
+    bool lot_changes = word == 0 || word == bit;
     word = set ? word | bit : word & ~bit;
     /* Release pairs with the acquire of registry_find: the row is seen, and the removals begun before. */
     atomic_store_explicit(&block->words[unit / 64], word, memory_order_release);
-    if (word == 0 || set) {
+    if (lot_changes) {
         summary = set ? summary | lot : summary & ~lot;
         atomic_store_explicit(&block->summary, summary, memory_order_release); /* as above */
     }
@@ -72,9 +70,6 @@ static void bit_change(struct chunk *chunk, unsigned posting, uint32_t unit, boo
 
 void index_change(struct chunk *chunk, uint32_t unit, const struct values *old, const struct values *values) {
     bool was = values_usable(old), is = values_usable(values);
-    if (was != is) {
-        bit_change(chunk, POSTING_USABLE, unit, is);
-    }
     if (is && (!was || old->load != values->load)) {
         bit_change(chunk, POSTING_LOAD + values->load, unit, true);
     }
@@ -94,7 +89,7 @@ void index_change(struct chunk *chunk, uint32_t unit, const struct values *old, 
 
 struct search {
     struct registry *registry;
-    unsigned postings[CAPABILITIES_MAX + 2]; /* each must have the row */
+    unsigned postings[CAPABILITIES_MAX + 1]; /* each must have the row */
     unsigned posting_count;
     const struct registry_row **rows;
     size_t rows_max;
@@ -154,9 +149,20 @@ static size_t rows_unique(const struct registry_row **rows, size_t count) {
     return unique;
 }
 
+/* Without postings: those with any load. */
+static uint64_t word_usable(const struct chunk *chunk, unsigned word) {
+    uint64_t bits = 0;
+    for (unsigned load = 0; load < REGISTRY_LOADS; load++) {
+        const struct posting_block *block = block_at(chunk, POSTING_LOAD + load);
+        /* Acquire pairs with bit_change. */
+        bits |= block == NULL ? 0 : atomic_load_explicit(&block->words[word], memory_order_acquire);
+    }
+    return bits;
+}
+
 /* The rows of one word of units that all postings have. */
 static size_t word_find(struct search *search, const struct chunk *chunk, unsigned word, size_t found) {
-    uint64_t bits = UINT64_MAX;
+    uint64_t bits = search->posting_count == 0 ? word_usable(chunk, word) : UINT64_MAX;
     for (unsigned at = 0; at < search->posting_count && bits != 0; at++) {
         /* Acquire pairs with bit_change. */
         bits &=
@@ -175,7 +181,7 @@ static size_t word_find(struct search *search, const struct chunk *chunk, unsign
 }
 
 static size_t chunk_find(struct search *search, const struct chunk *chunk, size_t found) {
-    uint64_t lots = UINT64_MAX;
+    uint64_t lots = UINT64_MAX >> (64 - (chunk->capacity + 63) / 64);
     for (unsigned at = 0; at < search->posting_count; at++) {
         const struct posting_block *block = block_at(chunk, search->postings[at]);
         if (block == NULL) {
@@ -226,9 +232,6 @@ static struct search search_begin(struct registry *registry, const struct capabi
                 POSTING_CAPABILITY + word * 64 + (unsigned)__builtin_ctzll(bits);
         }
     }
-    if (search.posting_count == 0) {
-        search.postings[search.posting_count++] = POSTING_USABLE;
-    }
     return search;
 }
 
@@ -237,7 +240,10 @@ size_t registry_find(struct registry *registry, const char *name_space,
                      size_t rows_max) {
     const struct namespace *in = namespace_find(registry, name_space);
     struct search search = search_begin(registry, capabilities, ret_rows, rows_max);
-    return in == NULL ? 0 : search_run(&search, in->id, 0);
+    if (in == NULL) {
+        return 0;
+    }
+    return search_run(&search, in->id, 0);
 }
 
 /* Drops what is among the first `known` already: its load changed between two levels. */

@@ -134,7 +134,8 @@ typedef uint32_t row_ref;
 #define CHUNKS_MAX ((1U << (32U - CHUNK_BITS)) - 1U)
 #define LIMBO_ROWS_MAX 262144U /* of a partition: further rows are refused until readers have moved on */
 
-enum posting { POSTING_USABLE, POSTING_LOAD, POSTING_CAPABILITY = POSTING_LOAD + REGISTRY_LOADS };
+/* The usable rows are those that have a load. */
+enum posting { POSTING_LOAD, POSTING_CAPABILITY = POSTING_LOAD + REGISTRY_LOADS };
 #define POSTINGS (POSTING_CAPABILITY + CAPABILITIES_MAX)
 #define POSTING_NONE UINT32_MAX
 
@@ -184,9 +185,6 @@ static inline struct chunk *directory_chunk(const struct directory *directory, r
 static inline struct registry_row *directory_row(const struct directory *directory, row_ref ref) {
     return chunk_row(directory_chunk(directory, ref), ref & (CHUNK_UNITS - 1));
 }
-struct chunk *chunk_of(const struct registry *registry, row_ref ref);
-struct registry_row *row_of(const struct registry *registry, row_ref ref);
-struct links *links_of(const struct registry *registry, row_ref ref);
 size_t chunk_bytes(uint32_t capacity);
 struct chunk *chunk_new(struct account *account, uint32_t capacity);
 size_t block_bytes(uint32_t capacity);
@@ -388,6 +386,7 @@ unsigned registry_expire_some(struct registry *registry, uint64_t now_ns, unsign
 struct partition {
     _Alignas(64) struct spin lock;
     _Atomic(struct table *) *table; /* its place in registry.tables */
+    _Atomic uint64_t buckets;       /* partition writes, any reads: of that table, a hint */
     struct details *leases;         /* partition: the heap's root */
     uint64_t version;               /* partition: of the last change */
     size_t spare;                   /* partition: rows admitted beforehand */
@@ -404,6 +403,14 @@ enum lookup { LOOKUP_HIT, LOOKUP_MISSED };
 struct lookups { /* one thread's, or (the last) those of all further threads */
     _Alignas(64) _Atomic uint64_t counts[2];
 };
+
+/* Before the lock is taken: fetches the key's bucket by what is only a hint, without looking into the table. */
+static inline void partition_prefetch(const struct partition *partition, uint64_t hash) {
+    const struct table *table = atomic_load_explicit(partition->table, memory_order_relaxed);
+    uint64_t buckets = atomic_load_explicit(&partition->buckets, memory_order_relaxed);
+    __builtin_prefetch(
+        (const char *)table + sizeof(struct table) + hash_bucket(hash, buckets) * sizeof(struct bucket), 1);
+}
 
 struct registry {
     /* Read by every look-up, hardly ever written. */
@@ -441,6 +448,25 @@ struct registry {
     uint64_t watch_sequence;             /* watch_lock */
     struct watch *watches[WATCHERS_MAX]; /* watch_lock */
 };
+
+static inline struct directory *directory_of(const struct registry *registry) {
+    /* Acquire pairs with directory_install: its places are seen. */
+    return atomic_load_explicit(&registry->directory, memory_order_acquire);
+}
+static inline struct chunk *chunk_of(const struct registry *registry, row_ref ref) {
+    return directory_chunk(directory_of(registry), ref);
+}
+static inline struct registry_row *row_of(const struct registry *registry, row_ref ref) {
+    return directory_row(directory_of(registry), ref);
+}
+static inline struct links *chunk_links(const struct chunk *chunk, row_ref ref) {
+    struct links *links =
+        (struct links *)(void *)(uintptr_t)(chunk->units + (size_t)chunk->capacity * ROW_UNIT);
+    return &links[ref & (CHUNK_UNITS - 1)];
+}
+static inline struct links *links_of(const struct registry *registry, row_ref ref) {
+    return chunk_links(chunk_of(registry, ref), ref);
+}
 
 /* Frees `node`'s block after every reader has moved on. Never fails: when the grace list is full the block
  * waits in limbo, and registry_admit refuses new rows until limbo is empty. */

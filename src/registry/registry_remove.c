@@ -3,13 +3,15 @@
 #include "registry/registry_write.h"
 
 static void shelf_removes(struct shelf *shelf) {
-    /* Odd while it goes on. Relaxed: published by the store of any bit from here on. */
-    atomic_fetch_add_explicit(&shelf->removals, 1, memory_order_relaxed);
+    /* Odd while it goes on. Relaxed: published by the store of any bit from here on. Written under our lock. */
+    uint32_t removals = atomic_load_explicit(&shelf->removals, memory_order_relaxed);
+    atomic_store_explicit(&shelf->removals, removals + 1, memory_order_relaxed);
 }
 
 static void shelf_removed(struct shelf *shelf) {
     /* Release pairs with the first load in shelf_find: who sees it even sees what was stored before. */
-    atomic_fetch_add_explicit(&shelf->removals, 1, memory_order_release);
+    uint32_t removals = atomic_load_explicit(&shelf->removals, memory_order_relaxed);
+    atomic_store_explicit(&shelf->removals, removals + 1, memory_order_release);
 }
 
 void row_leave(struct write *write, row_ref ref, struct removal *ret_removal) {
@@ -54,7 +56,7 @@ void removal_finish(const struct write *write, const struct removal *removal) {
 
 /* Removes the key's row if it is the actor's (0: anybody's, expired at now_ns). */
 static bool row_remove(struct write *write, actor_ref actor, uint64_t now_ns) {
-    struct removal removal;
+    struct removal removal NOT_CLEARED;
     struct slot slot;
     write_lock(write);
     row_ref ref = table_find(write->registry, write->partition, &write->key, &slot);
@@ -73,26 +75,31 @@ static bool row_remove(struct write *write, actor_ref actor, uint64_t now_ns) {
     return removes;
 }
 
-enum troupe_error registry_unregister(struct registry *registry, const char *name_space, const char *name,
-                                      actor_ref actor) {
-    struct write write;
-    if (actor == 0 || !write_begin(&write, registry, namespace_find(registry, name_space), name)) {
+enum troupe_error registry_drop(struct registry *registry, registry_space space, const char *name,
+                                size_t length, actor_ref actor) {
+    struct write write NOT_CLEARED;
+    if (actor == 0 || !write_begin(&write, registry, space, name, length)) {
         return TROUPE_NOT_FOUND;
     }
     return row_remove(&write, actor, 0) ? TROUPE_OK : TROUPE_NOT_FOUND;
 }
 
+enum troupe_error registry_unregister(struct registry *registry, const char *name_space, const char *name,
+                                      actor_ref actor) {
+    const struct namespace *in = namespace_find(registry, name_space);
+    return in == NULL ? TROUPE_NOT_FOUND : registry_drop(registry, in->id, name, strlen(name), actor);
+}
+
 static bool key_remove(struct registry *registry, const struct owned_key *at, actor_ref actor,
                        uint64_t now_ns) {
-    const struct namespace in = {.id = at->namespace_id};
-    struct write write;
-    bool begun = write_begin(&write, registry, &in, at->name);
+    struct write write NOT_CLEARED;
+    bool begun = write_begin(&write, registry, at->namespace_id, at->name, at->length);
     CHECK(begun);
     return row_remove(&write, actor, now_ns);
 }
 
 unsigned registry_remove_some(struct registry *registry, actor_ref actor, unsigned rows_max) {
-    struct owned_key key;
+    struct owned_key key NOT_CLEARED;
     unsigned removed = 0;
     while (removed < rows_max && owner_any(registry, actor, &key)) {
         removed += key_remove(registry, &key, actor, 0);
@@ -124,7 +131,7 @@ static bool first_expired(struct partition *partition, uint64_t now_ns, struct o
 
 unsigned registry_expire_some(struct registry *registry, uint64_t now_ns, unsigned rows_max,
                               uint64_t *ret_next_ns) {
-    struct owned_key key;
+    struct owned_key key NOT_CLEARED;
     unsigned removed = 0;
     uint64_t next_ns = UINT64_MAX, first_ns;
     for (uint32_t at = 0; at <= registry->partition_mask; at++) {

@@ -6,14 +6,18 @@
  * Threads, memory: see registry_write.h. */
 #include "registry/registry_write.h"
 
-bool write_begin(struct write *write, struct registry *registry, const struct namespace *in,
-                 const char *name) {
-    *write = (struct write){.registry = registry};
-    if (in == NULL || !key_make(registry, in->id, name, strlen(name), &write->key)) {
+bool write_begin(struct write *write, struct registry *registry, uint32_t namespace_id, const char *name,
+                 size_t length) {
+    write->registry = registry;
+    write->namespace_id = namespace_id;
+    write->wanted = SUPPLY_NONE;
+    write->supply = NULL;
+    write->details = NULL;
+    if (!key_make(registry, namespace_id, name, length, &write->key)) {
         return false;
     }
-    write->namespace_id = in->id;
     write->partition = partition_of(registry, write->key.hash);
+    partition_prefetch(write->partition, write->key.hash);
     return true;
 }
 

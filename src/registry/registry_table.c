@@ -237,6 +237,7 @@ struct table *table_migrate(struct registry *registry, struct partition *partiti
     CHECK(from->used == 0);
     /* Release pairs with the acquire of lookups. */
     atomic_store_explicit(partition->table, to, memory_order_release);
+    atomic_store_explicit(&partition->buckets, to->count, memory_order_relaxed); /* a hint */
     counted(&partition->bytes, -from->bytes);
     return from;
 }

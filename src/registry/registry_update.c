@@ -104,7 +104,8 @@ enum troupe_error registry_update(struct registry *registry, const char *name_sp
     if (update_wrong(update)) {
         return TROUPE_INVALID;
     }
-    if (!write_begin(&write, registry, namespace_find(registry, name_space), name)) {
+    const struct namespace *in = namespace_find(registry, name_space);
+    if (in == NULL || !write_begin(&write, registry, in->id, name, strlen(name))) {
         return TROUPE_NOT_FOUND;
     }
     enum troupe_error error = registry_admit(registry);

@@ -20,13 +20,22 @@ static void state_put(struct write *write, struct registry_row *row, const struc
     ret_putting->first_to_expire = details != NULL && partition->leases == details;
 }
 
+static void name_fill(struct registry_row *row, const struct key *key) {
+    if (key->length <= ROW_SHORT) {
+        memcpy(row->name, &key->words, ROW_SHORT);
+        return;
+    }
+    size_t room = row_units(key->length) * ROW_UNIT - offsetof(struct registry_row, name);
+    memcpy(row->name, key->name, key->length);
+    memset(row->name + key->length, 0, room - key->length);
+}
+
 static void row_put_fresh(struct write *write, const struct slot *replaced, row_ref old, actor_ref actor,
                           const struct values *values, struct putting *ret_putting) {
     struct partition *partition = write->partition;
     struct registry *registry = write->registry;
     row_ref ref = write->fresh;
     struct registry_row *row = row_of(registry, ref);
-    size_t room = row_units(write->key.length) * ROW_UNIT - offsetof(struct registry_row, name);
     ret_putting->change = REGISTRY_ADDED;
     ret_putting->replaced = NULL;
     ret_putting->handed_over = old != REF_NONE;
@@ -34,8 +43,7 @@ static void row_put_fresh(struct write *write, const struct slot *replaced, row_
         row_leave(write, old, &ret_putting->removal);
     }
     row->actor = actor;
-    memcpy(row->name, write->key.name, write->key.length);
-    memset(row->name + write->key.length, 0, room - write->key.length);
+    name_fill(row, &write->key);
     state_put(write, row, values, ret_putting);
     owner_link(registry, ref, actor);
     if (old != REF_NONE) {
@@ -199,6 +207,39 @@ static struct values registration_values(const struct registry *registry,
         .load = registration->load};
 }
 
+static enum troupe_error values_register(struct registry *registry, registry_space space, const char *name,
+                                         size_t length, actor_ref actor, const struct values *values,
+                                         uint64_t now_ns, uint64_t *ret_version) {
+    struct write write NOT_CLEARED;
+    struct putting putting NOT_CLEARED;
+    enum troupe_error error = registry_admit(registry);
+    if (error == TROUPE_OK) {
+        error = keeper_monitor(registry, actor);
+    }
+    if (error != TROUPE_OK) {
+        return error;
+    }
+    if (!write_begin(&write, registry, space, name, length)) {
+        return TROUPE_INVALID;
+    }
+    error = register_row(&write, actor, values, now_ns, &putting);
+    memory_free(registry->account, write.details);
+    if (error == TROUPE_OK) {
+        putting_finish(&write, &putting, values, actor);
+        *ret_version = putting.version;
+    }
+    return error;
+}
+
+enum troupe_error registry_put(struct registry *registry, registry_space space, const char *name,
+                               size_t length, actor_ref actor, uint64_t now_ns, uint64_t *ret_version) {
+    const struct values nothing = {.capabilities = set_of(registry, 0), .health = HEALTH_UP};
+    if (actor == 0) {
+        return TROUPE_INVALID;
+    }
+    return values_register(registry, space, name, length, actor, &nothing, now_ns, ret_version);
+}
+
 enum troupe_error registry_register(struct registry *registry, const struct registration *registration,
                                     uint64_t now_ns, uint64_t *ret_version, struct fault *fault) {
     const char *wrong = registration_wrong(registration);
@@ -206,31 +247,15 @@ enum troupe_error registry_register(struct registry *registry, const struct regi
         return fault_set(fault, TROUPE_INVALID, "registry", "%s", wrong);
     }
     const struct namespace *in = NULL;
-    struct write write = {.details = NULL};
-    struct putting putting;
-    struct values values;
     uint32_t set = 0;
-    enum troupe_error error = registry_admit(registry);
-    if (error == TROUPE_OK) {
-        error = namespace_intern(registry, registration->name_space, &in);
-    }
-    if (error == TROUPE_OK) {
-        error = keeper_monitor(registry, registration->actor);
-    }
+    enum troupe_error error = namespace_intern(registry, registration->name_space, &in);
     if (error == TROUPE_OK) {
         error = set_intern(registry, &registration->capabilities, &set);
     }
     if (error == TROUPE_OK) {
-        bool begun = write_begin(&write, registry, in, registration->name);
-        CHECK(begun);
-        values = registration_values(registry, registration, set, now_ns);
-        error = register_row(&write, registration->actor, &values, now_ns, &putting);
+        struct values values = registration_values(registry, registration, set, now_ns);
+        error = values_register(registry, in->id, registration->name, strlen(registration->name),
+                                registration->actor, &values, now_ns, ret_version);
     }
-    memory_free(registry->account, write.details);
-    if (error != TROUPE_OK) {
-        return register_fault(registration, error, fault);
-    }
-    putting_finish(&write, &putting, &values, registration->actor);
-    *ret_version = putting.version;
-    return TROUPE_OK;
+    return error == TROUPE_OK ? TROUPE_OK : register_fault(registration, error, fault);
 }

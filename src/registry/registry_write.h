@@ -41,10 +41,13 @@ struct write {
     struct batch *leaving;
 };
 
+/* Too large to be cleared at every write, as hardened builds do with variables. */
+#define NOT_CLEARED __attribute__((uninitialized))
+
 /* ---- the frame and what there is room for (registry_supply.c) ---- */
-/* False: there is no such namespace, or no name like that. */
-bool write_begin(struct write *write, struct registry *registry, const struct namespace *in,
-                 const char *name);
+/* False: there is no name like that. */
+bool write_begin(struct write *write, struct registry *registry, uint32_t namespace_id, const char *name,
+                 size_t length);
 /* Also installs what was fetched. */
 void write_lock(struct write *write);
 void write_unlock(struct write *write);

@@ -177,6 +177,52 @@ static void step_find(struct model *model) {
     }
 }
 
+/* The same rows as find, those with less to do first. */
+static void step_least_loaded(struct model *model) {
+    static const struct registry_row *rows[REGISTRY_LEAST_MAX];
+    const char *name_space = any_entry(model)->name_space;
+    struct capability_set wanted = {{below(model, 16)}};
+    size_t most = below(model, REGISTRY_LEAST_MAX + 10), expected = 0, by_load[REGISTRY_LOADS] = {0};
+    size_t found = registry_find_least_loaded(model->rig.registry, name_space, &wanted, rows, most);
+    for (size_t at = 0; at < KEYS; at++) {
+        const struct entry *entry = &model->entries[at];
+        if (entry->there && entry->name_space == name_space && entry->health <= HEALTH_DEGRADED &&
+            (entry->capabilities & wanted.bits[0]) == wanted.bits[0]) {
+            by_load[entry->load]++;
+            expected++;
+        }
+    }
+    most = most < REGISTRY_LEAST_MAX ? most : REGISTRY_LEAST_MAX;
+    assert_int_equal(found, expected < most ? expected : most);
+    unsigned load = 0;
+    for (size_t at = 0; at < found; at++) {
+        struct registry_view view;
+        registry_row_view(model->rig.registry, rows[at], &view);
+        while (by_load[load] == 0) {
+            load++;
+        }
+        assert_int_equal(view.load, load);
+        by_load[load]--;
+    }
+}
+
+static void step_load(struct model *model) {
+    struct entry *entry = any_entry(model);
+    struct registry_update update = REGISTRY_UPDATE_NONE;
+    struct capability_set set = {{below(model, 16)}};
+    update.load = (int)below(model, REGISTRY_LOADS);
+    update.capabilities = below(model, 2) ? &set : NULL;
+    enum troupe_error error =
+        registry_update(model->rig.registry, entry->name_space, entry->name, 0, &update);
+    assert_int_equal(error, entry->there ? TROUPE_OK : TROUPE_NOT_FOUND);
+    if (entry->there &&
+        (entry->load != update.load || (update.capabilities != NULL && set.bits[0] != entry->capabilities))) {
+        entry->load = (uint8_t)update.load;
+        entry->capabilities = update.capabilities != NULL ? set.bits[0] : entry->capabilities;
+        entry->version_last = entry->version = 0; /* read below */
+    }
+}
+
 static void step_expire(struct model *model) {
     uint64_t next_ns, next_expected = UINT64_MAX;
     unsigned expected = 0;
@@ -243,7 +289,7 @@ static void live(struct model *model, uint64_t seed, unsigned partitions) {
     }
     static void (*const steps[])(struct model * model) = {
         step_register, step_register, step_register, step_register, step_register, step_unregister,
-        step_health,   step_health,   step_lookup,   step_lookup,   step_expire};
+        step_health,   step_load,     step_lookup,   step_lookup,   step_expire};
     for (unsigned step = 0; step < STEPS; step++) {
         if (step % 5000 == 0) {
             model->keys = step == 0 ? 4 : 2 + (unsigned)below(model, KEYS - 1);
@@ -251,6 +297,7 @@ static void live(struct model *model, uint64_t seed, unsigned partitions) {
         steps[below(model, ARRAY_COUNT(steps))](model);
         if (step % 64 == 0) {
             (below(model, 2) ? step_batch : step_find)(model);
+            step_least_loaded(model);
         }
         if (step % 3000 == 0) {
             step_remove_actor(model);
