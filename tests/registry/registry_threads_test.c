@@ -16,10 +16,15 @@ static void volatile_name(unsigned writer, unsigned at, char name[32]) {
     snprintf(name, 32, "volatile-%u-%u", writer, at);
 }
 
-/* Registers; waits for readers that are late. */
-static enum troupe_error put(const struct registration *registration, uint64_t *ret_version) {
+/* Registers; waits for readers that are late. Who is a reader itself holds nothing now. */
+#define NO_READER UINT32_MAX
+static enum troupe_error put(const struct registration *registration, uint64_t *ret_version,
+                             unsigned reader) {
     enum troupe_error error;
     while ((error = registry_register(rig.registry, registration, 0, ret_version, NULL)) == TROUPE_FULL) {
+        if (reader != NO_READER) {
+            grace_quiescent(runtime_grace(rig.runtime), reader);
+        }
         grace_collect(runtime_grace(rig.runtime));
         sched_yield();
     }
@@ -37,7 +42,7 @@ static void *churn(void *arg) {
             volatile_name(writer, at, name);
             struct registration registration =
                 rig_registration("agents", name, actors[writer], at % 4 ? 2 : 3);
-            OK(put(&registration, &version));
+            OK(put(&registration, &version, NO_READER));
             if (at % 16 == 0) {
                 OK(registry_set_health(rig.registry, "agents", name, 0, (enum health)(at / 16 % 4)));
             }
@@ -358,7 +363,8 @@ static bool linearizable(const unsigned done[THREADS], struct state state) {
     return false;
 }
 
-static void perform(struct operation *operation, struct random_stream *random, unsigned thread) {
+static void perform(struct operation *operation, struct random_stream *random, unsigned thread,
+                    unsigned reader) {
     struct registry *registry = rig.registry;
     operation->call = (enum call)random_below(random, 4);
     operation->actor = random_below(random, 4) ? thread : (unsigned)random_below(random, THREADS);
@@ -370,7 +376,7 @@ static void perform(struct operation *operation, struct random_stream *random, u
     operation->began_ns = env_now(rig.env);
     switch (operation->call) {
     case CALL_REGISTER:
-        operation->error = put(&registration, &operation->version);
+        operation->error = put(&registration, &operation->version, reader);
         break;
     case CALL_UNREGISTER:
         operation->error = registry_unregister(registry, "agents", "key", actors[operation->actor]);
@@ -404,7 +410,7 @@ static void *perform_rounds(void *arg) {
             sched_yield();
         }
         for (unsigned at = 0; at < OPERATIONS; at++) {
-            perform(&history[thread][at], &random, thread);
+            perform(&history[thread][at], &random, thread, id);
             if (at == 0 &&
                 round == 1) { /* once all wait for each other, so that some do overlap on any machine */
                 for (first_done++; first_done < THREADS;) {
