@@ -11,6 +11,7 @@
 #include "registry/registry_private.h"
 
 #define SETTLE_STEPS 16U
+#define WHOSE_UNITS_BITS 4U /* of links.previous in limbo; the namespace is above */
 
 size_t chunk_bytes(uint32_t capacity) {
     return sizeof(struct chunk) + (size_t)capacity * (ROW_UNIT + sizeof(struct links));
@@ -165,27 +166,47 @@ void unit_give(struct registry *registry, struct shelf *shelf, row_ref ref, uint
     shelf->free[units - 1] = ref;
 }
 
-/* Puts some of what has settled where it belongs. */
-static void settled_sort(struct registry *registry, struct partition *partition) {
+/* Puts some of what has settled where it belongs; stops at one of the shelf and size, which is returned. */
+static row_ref settled_sort(struct registry *registry, struct partition *partition, uint32_t whose) {
     for (unsigned step = 0; step < SETTLE_STEPS && partition->settled != REF_NONE; step++) {
         row_ref ref = partition->settled;
-        uint64_t state = row_state(row_of(registry, ref));
-        partition->settled = links_of(registry, ref)->next;
-        unit_give(registry, shelf_of(partition, state_namespace(state)), ref, row_units(state_length(state)));
+        const struct links *links = links_of(registry, ref);
+        uint32_t is = links->previous;
+        partition->settled = links->next;
         counted(&partition->waiting, UINT64_MAX); /* one less */
+        if (is == whose) {
+            return ref;
+        }
+        unit_give(registry, shelf_of(partition, is >> WHOSE_UNITS_BITS), ref,
+                  is & ((1U << WHOSE_UNITS_BITS) - 1));
+    }
+    return REF_NONE;
+}
+
+/* The one that comes next is fetched now. */
+static void unit_prefetch(struct registry *registry, row_ref ref) {
+    if (ref != REF_NONE) {
+        struct chunk *chunk = chunk_of(registry, ref);
+        __builtin_prefetch(chunk_row(chunk, ref & (CHUNK_UNITS - 1)), 1);
+        __builtin_prefetch(chunk_links(chunk, ref), 1);
     }
 }
 
-row_ref unit_take(struct registry *registry, struct partition *partition, struct shelf *shelf, uint32_t units,
-                  uint32_t *ret_capacity) {
-    row_ref *free = &shelf->free[units - 1];
-    if (*free == REF_NONE && partition->settled != REF_NONE) {
-        settled_sort(registry, partition);
-    }
-    row_ref ref = *free;
+row_ref unit_take(struct registry *registry, struct partition *partition, uint32_t namespace_id,
+                  uint32_t units, uint32_t *ret_capacity) {
+    struct shelf *shelf = shelf_of(partition, namespace_id);
+    row_ref *free = &shelf->free[units - 1], ref = *free;
     if (ref != REF_NONE) {
         *free = links_of(registry, ref)->next;
+        unit_prefetch(registry, *free);
         return ref;
+    }
+    if (partition->settled != REF_NONE) {
+        ref = settled_sort(registry, partition, namespace_id << WHOSE_UNITS_BITS | units);
+        unit_prefetch(registry, partition->settled);
+        if (ref != REF_NONE) {
+            return ref;
+        }
     }
     struct chunk *chunk = shelf->newest;
     if (chunk == NULL) {
@@ -230,8 +251,10 @@ struct batch *batch_new(struct account *account) {
     return batch;
 }
 
-void limbo_put(struct registry *registry, struct partition *partition, row_ref ref) {
-    links_of(registry, ref)->next = partition->limbo;
+void limbo_put(struct registry *registry, struct partition *partition, row_ref ref, uint64_t state) {
+    struct links *links = links_of(registry, ref);
+    links->next = partition->limbo;
+    links->previous = state_namespace(state) << WHOSE_UNITS_BITS | row_units(state_length(state));
     partition->limbo = ref;
     partition->limbo_count++;
     counted(&partition->waiting, 1);

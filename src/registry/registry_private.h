@@ -144,7 +144,7 @@ struct posting_block {        /* lives as long as its chunk */
     _Atomic uint64_t words[]; /* partition writes, any reads: one bit a unit */
 };
 struct links {              /* owner: the owner's lock while the row is in the table, else partition */
-    row_ref next, previous; /* rows of the same actor slot; next also: free or waiting units */
+    row_ref next, previous; /* rows of the same actor slot; also: free or waiting units, and whose they are */
 };
 struct chunk {
     uint32_t id, capacity;                              /* immutable */
@@ -196,8 +196,8 @@ void shelf_install(struct partition *partition, uint32_t namespace_id, struct sh
 MUST_CHECK enum troupe_error shelf_ensure(struct registry *registry, struct partition *partition,
                                           uint32_t namespace_id);
 /* REF_NONE: a chunk is needed, of *ret_capacity units. */
-row_ref unit_take(struct registry *registry, struct partition *partition, struct shelf *shelf, uint32_t units,
-                  uint32_t *ret_capacity);
+row_ref unit_take(struct registry *registry, struct partition *partition, uint32_t namespace_id,
+                  uint32_t units, uint32_t *ret_capacity);
 void unit_give(struct registry *registry, struct shelf *shelf, row_ref ref, uint32_t units);
 /* False: the directory is full. Takes the chunk. */
 bool chunk_install(struct registry *registry, struct partition *partition, uint32_t namespace_id,
@@ -209,7 +209,7 @@ struct directory *directory_new(struct account *account, uint32_t capacity);
 struct directory *directory_install(struct registry *registry, struct directory *directory);
 void directory_retire(struct registry *registry, struct directory *directory);
 /* A row that was unlinked. */
-void limbo_put(struct registry *registry, struct partition *partition, row_ref ref);
+void limbo_put(struct registry *registry, struct partition *partition, row_ref ref, uint64_t state);
 /* Under the lock, first: takes over what no reader holds any more. */
 void limbo_settle(struct partition *partition);
 /* Under the lock, last: rows that may begin to wait, to be retired after it; NULL: none, or others still wait. */
@@ -275,8 +275,8 @@ row_ref table_find(const struct registry *registry, const struct partition *part
                    struct slot *ret_slot);
 /* Needs a table with room: not table_full. */
 void table_insert(struct partition *partition, uint64_t hash, row_ref ref);
-void table_replace(struct slot slot, row_ref ref);
-void table_remove(struct slot slot, uint64_t hash);
+void table_replace(const struct slot *slot, row_ref ref);
+void table_remove(const struct slot *slot, uint64_t hash);
 bool table_full(const struct partition *partition);
 /* Holds far fewer rows than it has room for. */
 bool table_sparse(const struct partition *partition);

@@ -20,17 +20,17 @@ void row_leave(struct write *write, row_ref ref, struct removal *ret_removal) {
     struct registry_row *row = row_of(registry, ref);
     struct shelf *shelf = shelf_of(partition, write->namespace_id);
     uint64_t state = row_state(row);
+    owner_unlink(registry, ref, row->actor); /* first: its lock would wait for what is stored before */
     state_values(registry, state, &ret_removal->values);
     ret_removal->details = (struct details *)(uintptr_t)state_details(state);
     ret_removal->actor = row->actor;
     ret_removal->version = ++partition->version;
     tickets_take(shelf, write->key.hash, &ret_removal->tickets);
     lease_remove(&partition->leases, ret_removal->details);
-    owner_unlink(registry, ref, row->actor);
     shelf_removes(shelf);
     index_change(chunk_of(registry, ref), ref & (CHUNK_UNITS - 1), &ret_removal->values, NULL);
     shelf_removed(shelf);
-    limbo_put(registry, partition, ref);
+    limbo_put(registry, partition, ref, state);
     counted(&partition->removed, 1);
     if (ret_removal->details != NULL) {
         counted(&partition->bytes, -ret_removal->details->bytes);
@@ -38,9 +38,10 @@ void row_leave(struct write *write, row_ref ref, struct removal *ret_removal) {
 }
 
 /* Under the lock. */
-static void row_unlink(struct write *write, struct slot slot, row_ref ref, struct removal *ret_removal) {
-    table_remove(slot, write->key.hash);
+static void row_unlink(struct write *write, const struct slot *slot, row_ref ref,
+                       struct removal *ret_removal) {
     row_leave(write, ref, ret_removal);
+    table_remove(slot, write->key.hash);
     counted(&write->partition->rows, UINT64_MAX); /* one less */
     rows_release(write);
 }
@@ -66,7 +67,7 @@ static bool row_remove(struct write *write, actor_ref actor, uint64_t now_ns) {
         removes = actor != 0 ? row->actor == actor : state_expired(row_state(row), now_ns);
     }
     if (removes) {
-        row_unlink(write, slot, ref, &removal);
+        row_unlink(write, &slot, ref, &removal);
     }
     write_unlock(write);
     if (removes) {

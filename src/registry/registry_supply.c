@@ -137,7 +137,8 @@ static enum troupe_error room_unit(struct write *write, struct shelf *shelf) {
     struct partition *partition = write->partition;
     struct registry *registry = write->registry;
     uint32_t capacity;
-    write->fresh = unit_take(registry, partition, shelf, row_units(write->key.length), &capacity);
+    write->fresh =
+        unit_take(registry, partition, write->namespace_id, row_units(write->key.length), &capacity);
     if (write->fresh != REF_NONE) {
         return TROUPE_OK;
     }

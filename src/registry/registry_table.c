@@ -153,16 +153,16 @@ void table_insert(struct partition *partition, uint64_t hash, row_ref ref) {
     table_put(table_newest(partition), hash, ref);
 }
 
-void table_replace(struct slot slot, row_ref ref) {
-    bucket_ref(&slot.table->buckets[slot.bucket], slot.at, ref);
+void table_replace(const struct slot *slot, row_ref ref) {
+    bucket_ref(&slot->table->buckets[slot->bucket], slot->at, ref);
 }
 
-void table_remove(struct slot slot, uint64_t hash) {
-    struct table *table = slot.table;
+void table_remove(const struct slot *slot, uint64_t hash) {
+    struct table *table = slot->table;
     table->used--;
-    bucket_tag(&table->buckets[slot.bucket], slot.at, 0);
+    bucket_tag(&table->buckets[slot->bucket], slot->at, 0);
     /* After the tag: a reader that no longer goes past has not missed a row that is still there. */
-    for (uint64_t at = table_home(table, hash); at != slot.bucket; at = bucket_after(table, at)) {
+    for (uint64_t at = table_home(table, hash); at != slot->bucket; at = bucket_after(table, at)) {
         bucket_count_past(&table->buckets[at], UINT64_MAX);
     }
 }
