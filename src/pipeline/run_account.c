@@ -103,6 +103,17 @@ void account_write_durable(struct run *run, struct json *json) {
     run->durable_count = 0;
 }
 
+static bool in_process(const struct run *run, actor_ref agent) {
+    unsigned at = 0;
+    for (unsigned a = 0; a < run->pipeline->agent_count; a++) {
+        const struct pipeline_agent *definition = &run->pipeline->agents[a];
+        for (unsigned i = 0; i < definition->instances && at < run->agent_count; i++, at++)
+            if (run->agents[at] == agent)
+                return definition->kind == PIPELINE_AGENT_NATIVE && !definition->isolate;
+    }
+    return false;
+}
+
 void account_task(struct run *run, const struct task *task) {
     if (task->started_ns == 0 || task->ended_ns < task->started_ns || task->agent == 0)
         return; /* it never ran */
@@ -126,6 +137,8 @@ void account_task(struct run *run, const struct task *task) {
     run->tasks++;
     if (task->result != NULL) {
         run->cpu_ns += task->result->cpu_ns;
+        if (in_process(run, task->agent))
+            run->in_process_cpu_ns += task->result->cpu_ns;
         if (task->result->core_wait_ns != CORE_WAIT_UNKNOWN)
             run->core_wait_ns += task->result->core_wait_ns;
         run->blocked_ns += task->result->blocked_ns;
@@ -202,7 +215,9 @@ void account_write_time(const struct run *run, struct json *json) {
     uint64_t active = window * run->slots, executing = run->executing_ns;
     uint64_t waiting = active > executing ? active - executing : 0;
     uint64_t idle = agents > executing + waiting ? agents - executing - waiting : 0;
-    uint64_t self = runtime_self_cpu(run->runtime);
+    /* All of this process but what stages computed in it: turns, commits, hashes, quotes, the display. */
+    uint64_t self = env_process_cpu(run->env) - run->process_cpu_ns;
+    self = self > run->in_process_cpu_ns ? self - run->in_process_cpu_ns : 0;
     json_key(json, "time");
     json_object_begin(json);
     json_field_real(json, "wall_ms", milliseconds(wall));

@@ -338,6 +338,7 @@ static void on_start(struct run *run, struct turn *turn) {
     run->self = turn->self;
     run->started = true;
     run->start_ns = turn->now_ns;
+    run->process_cpu_ns = env_process_cpu(run->env);
     for (unsigned i = 0; i < run->agent_count; i++)
         if (actor_monitor(turn, run->agents[i], run_token(TOKEN_AGENT_DOWN, i)) == TROUPE_OK)
             run->agents_live++;
