@@ -53,10 +53,11 @@ static void write_places(const struct scenario_result *result, struct buffer *ou
             buffer_format(out, "%6s", "");
         else
             buffer_format(out, "%4.0f %%", 100 * place->utilisation);
-        buffer_format(
-            out, " %12s %12s %14s\n", value_text(SCENARIO_MEAN, place->service_ns, service),
-            value_text(SCENARIO_MEAN, place->wait_ns, wait),
-            place->kind == SCENARIO_STAGE ? "" : value_text(SCENARIO_CAPACITY, place->capacity, capacity));
+        buffer_format(out, " %12s %12s", value_text(SCENARIO_MEAN, place->service_ns, service),
+                      value_text(SCENARIO_MEAN, place->wait_ns, wait));
+        if (place->kind != SCENARIO_STAGE)
+            buffer_format(out, " %14s", value_text(SCENARIO_CAPACITY, place->capacity, capacity));
+        buffer_text(out, "\n");
     }
     if (result->limit >= 0) {
         const struct scenario_place *place = &result->places[result->limit];
@@ -81,27 +82,32 @@ static void write_head(const struct scenario_case *one, struct buffer *out) {
                       (unsigned long long)result->rejected);
 }
 
-void scenario_text_result(const struct scenario_case *one, const struct scenario_case *base,
-                          struct buffer *out) {
-    char value[32], low[32], high[32], before[32];
-    write_head(one, out);
-    buffer_format(out, "\n  %-12s %12s   %-26s%s\n", "", "", "90 % interval",
-                  base != NULL ? "as the file is" : "");
-    for (unsigned f = 0; f < SCENARIO_FIGURE_COUNT; f++) {
-        const struct scenario_estimate *figure = &one->result.figures[f];
-        char interval[80];
+static void write_figure(enum scenario_figure f, const struct scenario_estimate *figure, double before,
+                         struct buffer *out) {
+    char value[32], low[32], high[32], interval[80] = "", then[32];
+    if (isfinite(figure->value))
         (void)snprintf(interval, sizeof interval, "%s to %s", value_text(f, figure->low, low),
                        value_text(f, figure->high, high));
-        buffer_format(out, "  %-12s %12s   %-26s", scenario_figure_table[f].name,
-                      value_text(f, figure->value, value), isfinite(figure->value) ? interval : "");
-        if (base != NULL) {
-            double then = base->result.figures[f].value;
-            buffer_format(out, "%12s", value_text(f, then, before));
-            if (isfinite(then) && isfinite(figure->value) && then > 0)
-                buffer_format(out, "  %+.1f %%", 100 * (figure->value / then - 1));
-        }
-        buffer_text(out, "\n");
+    buffer_format(out, "  %-12s %12s   ", scenario_figure_table[f].name, value_text(f, figure->value, value));
+    if (isnan(before)) {
+        buffer_format(out, "%s\n", interval);
+        return;
     }
+    buffer_format(out, "%-26s %12s", interval, value_text(f, before, then));
+    if (isfinite(before) && isfinite(figure->value) && before > 0)
+        buffer_format(out, "  %+.1f %%", 100 * (figure->value / before - 1));
+    buffer_text(out, "\n");
+}
+
+void scenario_text_result(const struct scenario_case *one, const struct scenario_case *base,
+                          struct buffer *out) {
+    write_head(one, out);
+    if (base != NULL)
+        buffer_format(out, "\n  %-12s %12s   %-26s %12s\n", "", "", "90 % interval", "unchanged");
+    else
+        buffer_format(out, "\n  %-12s %12s   90 %% interval\n", "", "");
+    for (unsigned f = 0; f < SCENARIO_FIGURE_COUNT; f++)
+        write_figure(f, &one->result.figures[f], base != NULL ? base->result.figures[f].value : NAN, out);
     write_places(&one->result, out);
 }
 

@@ -2,6 +2,7 @@
 #include "cli/whatif_scenario.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -286,6 +287,8 @@ static enum troupe_error check(struct session *session, const struct scenario_ca
         json_end(&json, checking.base.scenario);
     } else if (error == TROUPE_OK) {
         error = check_rows(&checking, NULL, out, ret_good, fault);
+        buffer_text(out, *ret_good ? "\nevery figure is within its tolerance\n"
+                                   : "\nnot every figure is within its tolerance: see PAST\n");
         scenario_text_parameters(checking.base.scenario, out);
     }
     for (size_t i = 0; i < checking.count && checking.cases != NULL; i++)
@@ -322,6 +325,9 @@ static enum troupe_error real(struct session *session, const struct scenario_cal
     request.until_ns = (uint64_t)seconds * (uint64_t)scale * 1000000000u;
     request.medians = true; /* as what is measured */
     error = scenario_simulate(&request, session->account, &one.result, fault);
+    if (error == TROUPE_OK)
+        fprintf(stderr, "measuring %u times %.0f s ...\n", request.replications,
+                one.result.span_ns / (double)scale / 1e9);
     if (error == TROUPE_OK)
         error = scenario_measure(&request, session->env, (double)scale, session->account, &measured, fault);
     if (error == TROUPE_OK && call->json) {

@@ -10,7 +10,7 @@
 #define SCENARIO_PARTITIONS_MAX 64
 #define SCENARIO_SERVERS_MAX 1000
 #define SCENARIO_PARTS_MAX 1000
-#define SCENARIO_QUEUE_MAX 1000000                       /* waiting at one partition, or for one team */
+#define SCENARIO_QUEUE_MAX 1000000                       /* the most that queue_max may be, and its default */
 #define SCENARIO_TIME_MAX_NS UINT64_C(17000000000000000) /* 196 days: what env_sim can */
 
 #define FOUND(node) node_found((node), (char[96]){0})

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define SITE_BITS 20
-#define REQUESTS_AT_ONCE_MAX 1000000
+#define REQUESTS_AT_ONCE_MAX 200000 /* some 150 MB of actors */
 
 /* ---- what every actor needs ---- */
 
@@ -46,7 +46,7 @@ bool world_spawn(struct world *world, const char *name, actor_handler handle, vo
     if (error == TROUPE_OK)
         return true;
     if (error == TROUPE_LIMIT)
-        world_fail(world, error, "more than 1,000,000 requests at once: more arrive than can be served");
+        world_fail(world, error, "more than 200,000 requests at once: more arrive than are served");
     else if (error != TROUPE_DEAD)
         world_fail(world, error, error_text(error));
     destroy(state);

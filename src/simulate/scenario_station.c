@@ -3,6 +3,7 @@
  *
  * A server that is busy begins the next request at the intended end of the one before, so lateness of real timers does
  * not add up; in a simulation the two are the same. What waits is a list of the messages that asked.
+ * A team's queue is bounded by the requests at once, a station's by its queue_max too.
  * Threads: one actor each. Memory: the state, on the world's account, freed after its last turn. */
 #include "simulate/scenario_world.h"
 
@@ -221,9 +222,7 @@ static void team_handle(struct turn *turn, void *state, const struct message *me
     struct team *team = state;
     if (message->kind == MESSAGE_SCENARIO_ASK) {
         uint64_t at_ns = MESSAGE_PAYLOAD(message, struct scenario_ask)->at_ns;
-        if (team->queue.length >= SCENARIO_QUEUE_MAX)
-            world_fail(team->world, TROUPE_LIMIT, "more requests wait for a team than can be held");
-        else if (queue_push(team->world, &team->queue, turn, 1))
+        if (queue_push(team->world, &team->queue, turn, 1))
             team_grant(team, turn, at_ns);
     } else if (message->kind == MESSAGE_SCENARIO_RELEASE) {
         const struct scenario_release *release = MESSAGE_PAYLOAD(message, struct scenario_release);

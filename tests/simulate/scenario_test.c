@@ -49,27 +49,27 @@ struct theory {
 };
 static const struct theory theories[] = {
     /* M/M/1, rho 0.8: exponential with mean s / (1 - rho) */
-    {"{arrivals: {kind: poisson, rate: 80/s}, requests: 100000, stations: {a: {}}, "
+    {"{arrivals: {kind: poisson, rate: 80/s}, requests: 40000, stations: {a: {}}, "
      "stages: {x: {station: a, time: {exponential: 10ms}}}, route: [x]}",
      50, 149.8, 0.8, 5},
     /* M/D/1: s (1 + rho / 2 (1 - rho)) */
-    {"{arrivals: {kind: poisson, rate: 80/s}, requests: 100000, stations: {a: {}}, "
+    {"{arrivals: {kind: poisson, rate: 80/s}, requests: 40000, stations: {a: {}}, "
      "stages: {x: {station: a, time: 10ms}}, route: [x]}",
      30, 0, 0.8, 3},
     /* M/M/2: s / (1 - rho^2) */
-    {"{arrivals: {kind: poisson, rate: 160/s}, requests: 100000, stations: {a: {servers: 2}}, "
+    {"{arrivals: {kind: poisson, rate: 160/s}, requests: 40000, stations: {a: {servers: 2}}, "
      "stages: {x: {station: a, time: {exponential: 10ms}}}, route: [x]}",
      27.78, 0, 0.8, 4},
     /* Hashed to 4 partitions: each an M/M/1 of a fourth of the load. */
-    {"{arrivals: {kind: poisson, rate: 320/s}, requests: 100000, stations: {a: {partitions: 4}}, "
+    {"{arrivals: {kind: poisson, rate: 320/s}, requests: 40000, stations: {a: {partitions: 4}}, "
      "stages: {x: {station: a, time: {exponential: 10ms}}}, route: [x]}",
      50, 149.8, 0.8, 5},
     /* Processor sharing, whatever the distribution: s / (1 - rho). */
-    {"{arrivals: {kind: poisson, rate: 0.8/s}, requests: 20000, cores: 1, "
+    {"{arrivals: {kind: poisson, rate: 0.8/s}, requests: 8000, cores: 1, "
      "stages: {x: {cpu: 1, time: 1s}}, route: [x]}",
      5000, 0, 0.8, 7},
     /* As many servers as requests: only the time itself. */
-    {"{arrivals: {kind: poisson, rate: 80/s}, requests: 50000, stages: {x: {time: {exponential: 10ms}}}, "
+    {"{arrivals: {kind: poisson, rate: 80/s}, requests: 20000, stages: {x: {time: {exponential: 10ms}}}, "
      "route: [x]}",
      10, 29.96, NAN, 2},
 };
@@ -258,6 +258,13 @@ static void too_much_is_told(void **state) {
         const char *yaml, *says;
     } cases[] = {
         {"{arrivals: {kind: closed}, requests: 100, stages: {a: {time: 10d}}, route: [a]}", "196 days"},
+        {"{arrivals: {kind: constant, rate: 1000000}, requests: 300000, stages: {a: {time: 10s}}, route: "
+         "[a]}",
+         "more than 200,000 requests at once"},
+        {"{arrivals: {kind: closed}, requests: 1, stations: {s: {pauses: {every: 1ms, length: 0s}}}, stages: "
+         "{a: "
+         "{station: s, time: 10d}}, route: [a]}",
+         "196 days"},
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         struct scenario *scenario = parse(cases[i].yaml);
@@ -337,12 +344,51 @@ static void on_threads_everything_ends(void **state) {
     assert_int_equal(account.bytes, 0);
 }
 
+/* Wherever memory ends, the run ends too, says so, and leaves nothing behind. */
+static void on_threads_memory_may_end_anywhere(void **state) {
+    (void)state;
+    static const char yaml[] = "{arrivals: {kind: bursts, requests: 3, every: 1s, within: 1ms}, requests: 6, "
+                               "cores: 1, stations: {s: {}}, "
+                               "teams: {t: {size: 1, of: 1, from: a, to: b}}, stages: {a: {station: s, time: "
+                               "5ms}, b: {time: 5ms, cpu: 1}}, "
+                               "route: [a, b]}";
+    struct scenario *scenario = parse(yaml);
+    struct env *env = NULL;
+    struct account env_account = ACCOUNT("env");
+    struct scenario_request request = {.scenario = scenario, .seed = 1, .replications = 1};
+    assert_int_equal(env_os_create(&env_account, &env), TROUPE_OK);
+    for (int64_t n = 1;; n++) {
+        struct scenario_result result = {0};
+        struct fault fault = {0};
+        memory_fail_after(n);
+        enum troupe_error error = scenario_measure(&request, env, 1000, &account, &result, &fault);
+        bool fired = memory_fail_fired();
+        memory_fail_after(0);
+        scenario_result_free(&result);
+        if (!fired) {
+            assert_int_equal(error, TROUPE_OK);
+            assert_true(n > 30);
+            break;
+        }
+        if (error != TROUPE_OK)
+            assert_int_equal(error, TROUPE_NOMEM);
+    }
+    scenario_free(scenario);
+    assert_int_equal(account.bytes, 0);
+    env_destroy(env);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(waits_are_those_of_theory),  cmocka_unit_test(simple_systems_are_exact),
-        cmocka_unit_test(capacity_names_what_limits), cmocka_unit_test(the_same_seed_gives_the_same),
-        cmocka_unit_test(variants_see_the_same_luck), cmocka_unit_test(too_much_is_told),
-        cmocka_unit_test(memory_may_end_anywhere),    cmocka_unit_test(on_threads_everything_ends),
+        cmocka_unit_test(waits_are_those_of_theory),
+        cmocka_unit_test(simple_systems_are_exact),
+        cmocka_unit_test(capacity_names_what_limits),
+        cmocka_unit_test(the_same_seed_gives_the_same),
+        cmocka_unit_test(variants_see_the_same_luck),
+        cmocka_unit_test(too_much_is_told),
+        cmocka_unit_test(memory_may_end_anywhere),
+        cmocka_unit_test(on_threads_everything_ends),
+        cmocka_unit_test(on_threads_memory_may_end_anywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
