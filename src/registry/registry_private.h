@@ -487,8 +487,8 @@ static inline struct partition *partition_of(const struct registry *registry, ui
 }
 /* Statistics written by holders of a lock: no read-modify-write. */
 static inline void counted(_Atomic uint64_t *total, uint64_t by) {
-    atomic_store_explicit(total, atomic_load_explicit(total, memory_order_relaxed) + by,
-                          memory_order_relaxed);
+    uint64_t before = atomic_load_explicit(total, memory_order_relaxed);
+    atomic_store_explicit(total, before + by, memory_order_relaxed);
 }
 
 #endif
