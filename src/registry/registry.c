@@ -1,4 +1,4 @@
-/* The registry: made, counted, freed. Reads: registry_lookup.c, registry_index.c. Writes: registry_write.c.
+/* The registry: made and freed. Reads: registry_lookup.c, registry_index.c. Writes: registry_write.c.
  *
  * Threads: see the door. Memory: blocks that were unlinked go to the runtime's grace list, or, when that is full,
  * to limbo: new rows are refused until limbo is empty, so it holds at most what was there plus one per thread. */
@@ -51,37 +51,6 @@ enum troupe_error registry_admit(struct registry *registry) {
         grace_defer(grace, node);
     }
     return TROUPE_OK;
-}
-
-/* ---- statistics ---- */
-
-static uint64_t read_count(const _Atomic uint64_t *total) {
-    return atomic_load_explicit(total, memory_order_relaxed); /* a statistic */
-}
-
-size_t registry_count(const struct registry *registry) {
-    size_t rows = 0;
-    for (uint32_t at = 0; at <= registry->partition_mask; at++) {
-        rows += read_count(&registry->partitions[at].rows);
-    }
-    return rows;
-}
-
-void registry_statistics(const struct registry *registry, struct registry_statistics *ret) {
-    struct registry_statistics sum = {.rows = registry_count(registry)};
-    for (uint32_t at = 0; at <= registry->partition_mask; at++) {
-        const struct partition *partition = &registry->partitions[at];
-        sum.registered += read_count(&partition->registered);
-        sum.removed += read_count(&partition->removed);
-        sum.grown += read_count(&partition->grown);
-        sum.bytes += read_count(&partition->bytes);
-        sum.waiting += read_count(&partition->waiting);
-    }
-    for (unsigned at = 0; at < COUNTERS; at++) {
-        sum.lookups_hit += read_count(&registry->lookups[at].counts[LOOKUP_HIT]);
-        sum.lookups_missed += read_count(&registry->lookups[at].counts[LOOKUP_MISSED]);
-    }
-    *ret = sum;
 }
 
 /* ---- life ---- */

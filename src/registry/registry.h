@@ -171,6 +171,8 @@ struct registry_statistics {
     uint64_t rows, lookups_hit, lookups_missed, registered, removed, grown;
     uint64_t waiting; /* rows that were removed and that readers may still hold */
     uint64_t bytes;   /* of tables, indexes and rows */
+    /* Of registry_get alone, one call in 1024 of each thread; 0: none was timed. To a quarter of an octave. */
+    uint64_t hit_p50_ns, hit_p95_ns, missed_p50_ns, missed_p95_ns;
 };
 void registry_statistics(const struct registry *registry, struct registry_statistics *ret);
 

@@ -11,32 +11,6 @@
 
 #define BATCH 32U
 
-/* ---- counting: a thread's own line, for the first COUNTERS - 1 threads of the process ---- */
-
-static _Thread_local unsigned lookups_number __attribute__((tls_model("initial-exec")));
-
-static __attribute__((noinline)) void lookups_count_slow(const struct registry *registry, enum lookup which,
-                                                         size_t by) {
-    static _Atomic unsigned threads;
-    if (lookups_number == 0) {
-        lookups_number = 1 + atomic_fetch_add_explicit(&threads, 1, memory_order_relaxed); /* no order */
-    }
-    if (lookups_number < COUNTERS) {
-        counted(&registry->lookups[lookups_number - 1].counts[which], by);
-    } else { /* relaxed: statistics */
-        atomic_fetch_add_explicit(&registry->lookups[COUNTERS - 1].counts[which], by, memory_order_relaxed);
-    }
-}
-
-static inline void lookups_count(const struct registry *registry, enum lookup which, size_t by) {
-    unsigned at = lookups_number - 1;
-    if (__builtin_expect(at >= COUNTERS - 1, 0)) {
-        lookups_count_slow(registry, which, by);
-        return;
-    }
-    counted(&registry->lookups[at].counts[which], by);
-}
-
 /* ---- one ---- */
 
 static inline uint32_t bucket_slots(const struct bucket *bucket, uint32_t tag, uint64_t *ret_past) {
@@ -94,39 +68,78 @@ static const struct registry_row *key_get(const struct registry *registry, const
     return state_expired(state, now_ns) ? NULL : row;
 }
 
-/* Whatever is not the common case. */
+/* Whatever is not the common case; counts nothing. */
 static __attribute__((noinline)) const struct registry_row *get_slow(const struct registry *registry,
                                                                      registry_space space, const char *name,
                                                                      size_t length, uint64_t now_ns) {
     struct key key;
+    return key_make(registry, space, name, length, &key) ? key_get(registry, &key, now_ns) : NULL;
+}
+
+/* The same, of a name of up to 16 bytes that is in its bucket and has no lease: else *ret_sure is false. */
+static inline const struct registry_row *get_fast(const struct registry *registry, registry_space space,
+                                                  const char *name, size_t length, bool *ret_sure) {
+    struct key_words words = key_words(name, length);
+    uint64_t hash = key_hash_short(registry, space, words), past;
+    const struct table *table = table_of(registry, hash);
+    const struct bucket *bucket = &table->buckets[hash_bucket(hash, table->count)];
+    uint32_t slots = bucket_slots(bucket, hash_tag(hash), &past);
+    *ret_sure = true;
+    if (__builtin_expect(slots != 0, 1)) {
+        const struct registry_row *row = ref_row(registry, bucket, (unsigned)__builtin_ctz(slots));
+        uint64_t state = row_state(row);
+        if (__builtin_expect(key_is_short(words, key_check(space, length), row, state), 1) &&
+            __builtin_expect((state & STATE_PLAIN) != 0, 1)) {
+            return row;
+        }
+    } else if (past == 0 && atomic_load_explicit(&table->next, memory_order_acquire) == NULL) {
+        return NULL;
+    }
+    *ret_sure = false;
+    return NULL;
+}
+
+/* Of a thread that has no counters of its own, or with the time it takes. */
+static __attribute__((noinline)) const struct registry_row *get_timed(const struct registry *registry,
+                                                                      registry_space space, const char *name,
+                                                                      size_t length, uint64_t now_ns) {
+    bool sure = false;
+    uint64_t began = env_ticks(registry->env);
     const struct registry_row *row =
-        key_make(registry, space, name, length, &key) ? key_get(registry, &key, now_ns) : NULL;
-    lookups_count(registry, row != NULL ? LOOKUP_HIT : LOOKUP_MISSED, 1);
+        key_short(length) ? get_fast(registry, space, name, length, &sure) : NULL;
+    row = sure ? row : get_slow(registry, space, name, length, now_ns);
+    uint64_t took = env_ticks(registry->env) - began;
+    lookups_add(registry, 1, row == NULL);
+    const struct lookups *mine = lookups_mine(registry);
+    if (mine != NULL && atomic_load_explicit(&mine->all, memory_order_relaxed) % TIMED_EVERY == 0) {
+        lookups_took(registry, row != NULL ? LOOKUP_HIT : LOOKUP_MISSED, took);
+    }
     return row;
 }
 
 const struct registry_row *registry_get(struct registry *registry, registry_space space, const char *name,
                                         size_t length, uint64_t now_ns) {
-    if (__builtin_expect(key_short(length), 1)) {
-        struct key_words words = key_words(name, length);
-        uint64_t hash = key_hash_short(registry, space, words), past;
-        const struct table *table = table_of(registry, hash);
-        const struct bucket *bucket = &table->buckets[hash_bucket(hash, table->count)];
-        uint32_t slots = bucket_slots(bucket, hash_tag(hash), &past);
-        if (__builtin_expect(slots != 0, 1)) {
-            const struct registry_row *row = ref_row(registry, bucket, (unsigned)__builtin_ctz(slots));
-            uint64_t state = row_state(row);
-            if (__builtin_expect(key_is_short(words, key_check(space, length), row, state), 1) &&
-                __builtin_expect((state & STATE_PLAIN) != 0, 1)) {
-                lookups_count(registry, LOOKUP_HIT, 1);
-                return row;
-            }
-        } else if (past == 0 && atomic_load_explicit(&table->next, memory_order_acquire) == NULL) {
-            lookups_count(registry, LOOKUP_MISSED, 1);
-            return NULL;
-        }
+    struct lookups *mine = lookups_mine(registry);
+    if (__builtin_expect(mine == NULL, 0)) {
+        return get_timed(registry, space, name, length, now_ns);
     }
-    return get_slow(registry, space, name, length, now_ns);
+    uint64_t all = atomic_load_explicit(&mine->all, memory_order_relaxed) + 1; /* ours */
+    if (__builtin_expect(all % TIMED_EVERY == 0, 0)) {
+        return get_timed(registry, space, name, length, now_ns);
+    }
+    atomic_store_explicit(&mine->all, all, memory_order_relaxed); /* ours */
+    bool sure = false;
+    const struct registry_row *row = NULL;
+    if (__builtin_expect(key_short(length), 1)) {
+        row = get_fast(registry, space, name, length, &sure);
+    }
+    if (__builtin_expect(!sure, 0)) {
+        row = get_slow(registry, space, name, length, now_ns);
+    }
+    if (row == NULL) {
+        counted(&mine->missed, 1);
+    }
+    return row;
 }
 
 const struct registry_row *registry_lookup(struct registry *registry, const char *name_space,
@@ -140,7 +153,7 @@ const struct registry_row *registry_lookup(struct registry *registry, const char
     if (row != NULL && !actor_alive(registry->runtime, row->actor)) {
         row = NULL;
     }
-    lookups_count(registry, row != NULL ? LOOKUP_HIT : LOOKUP_MISSED, 1);
+    lookups_add(registry, 1, row == NULL);
     return row;
 }
 
@@ -165,12 +178,10 @@ static inline void bucket_prefetch(const struct registry *registry, uint64_t has
     __builtin_prefetch(&table->buckets[hash_bucket(hash, table->count)]);
 }
 
-/* Returns how many were looked up the other way, which counts them itself. */
-static size_t batch_some(const struct registry *registry, registry_space space,
-                         const struct registry_name *names, size_t count, uint64_t now_ns,
-                         const struct registry_row **ret_rows) {
+static void batch_some(const struct registry *registry, registry_space space,
+                       const struct registry_name *names, size_t count, uint64_t now_ns,
+                       const struct registry_row **ret_rows) {
     struct batch_key keys[BATCH];
-    size_t slow = 0;
     for (size_t at = 0; at < count; at++) {
         keys[at].hash = 0;
         if (__builtin_expect(key_short(names[at].length), 1)) {
@@ -194,9 +205,7 @@ static size_t batch_some(const struct registry *registry, registry_space space,
             }
         }
         ret_rows[at] = get_slow(registry, space, names[at].bytes, names[at].length, now_ns);
-        slow++;
     }
-    return slow;
 }
 
 size_t registry_get_batch(struct registry *registry, registry_space space, const struct registry_name *names,
@@ -204,12 +213,12 @@ size_t registry_get_batch(struct registry *registry, registry_space space, const
     size_t hits = 0;
     for (size_t first = 0; first < count; first += BATCH) {
         size_t some = count - first < BATCH ? count - first : BATCH;
-        size_t slow = batch_some(registry, space, names + first, some, now_ns, ret_rows + first);
-        lookups_count(registry, LOOKUP_HIT, some - slow);
+        batch_some(registry, space, names + first, some, now_ns, ret_rows + first);
     }
     for (size_t at = 0; at < count; at++) {
         hits += ret_rows[at] != NULL;
     }
+    lookups_add(registry, count, count - hits);
     return hits;
 }
 
@@ -220,7 +229,7 @@ size_t registry_lookup_batch(struct registry *registry, const char *name_space, 
     size_t hits = 0;
     if (in == NULL) {
         memset(ret_rows, 0, count * sizeof *ret_rows);
-        lookups_count(registry, LOOKUP_MISSED, count);
+        lookups_add(registry, count, count);
         return 0;
     }
     for (size_t first = 0; first < count; first += BATCH) {

@@ -399,9 +399,12 @@ struct partition {
     _Atomic uint64_t rows, registered, removed, grown, bytes, waiting;
     _Atomic(struct shelf *) shelves[NAMESPACES_MAX]; /* partition writes, any reads */
 };
+#define TOOK_SLOTS 64U    /* four an octave of ticks */
+#define TIMED_EVERY 1024U /* look-ups of a thread: one of them is timed */
 enum lookup { LOOKUP_HIT, LOOKUP_MISSED };
 struct lookups { /* one thread's, or (the last) those of all further threads */
-    _Alignas(64) _Atomic uint64_t counts[2];
+    _Alignas(64) _Atomic uint64_t all, missed;
+    _Atomic uint64_t took[2][TOOK_SLOTS]; /* by enum lookup */
 };
 
 /* Before the lock is taken: fetches the key's bucket by what is only a hint, without looking into the table. */
@@ -467,6 +470,16 @@ static inline struct links *chunk_links(const struct chunk *chunk, row_ref ref) 
 static inline struct links *links_of(const struct registry *registry, row_ref ref) {
     return chunk_links(chunk_of(registry, ref), ref);
 }
+
+/* counting look-ups (registry_statistics.c) */
+extern _Thread_local unsigned lookups_number __attribute__((tls_model("initial-exec")));
+/* The thread's own counters; NULL: it has none yet, or shares the last. */
+static inline struct lookups *lookups_mine(const struct registry *registry) {
+    unsigned at = lookups_number - 1;
+    return __builtin_expect(at < COUNTERS - 1, 1) ? &registry->lookups[at] : NULL;
+}
+void lookups_add(const struct registry *registry, size_t all, size_t missed);
+void lookups_took(const struct registry *registry, enum lookup which, uint64_t ticks);
 
 /* Frees `node`'s block after every reader has moved on. Never fails: when the grace list is full the block
  * waits in limbo, and registry_admit refuses new rows until limbo is empty. */

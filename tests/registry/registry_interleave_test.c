@@ -18,6 +18,7 @@
 
 struct scene {
     struct account account;
+    struct env *env; /* for the ticks of a look-up that is timed */
     struct registry registry;
     struct partition partition;
     _Atomic(struct table *) tables[1];
@@ -66,12 +67,14 @@ static void scene_begin(struct scene *scene, uint64_t buckets, unsigned rows) {
     scene->registry.lookups = scene->lookups;
     if (scene->chunk == NULL) {
         scene->account = ACCOUNT("scene");
+        assert_int_equal(env_os_create(&scene->account, &scene->env), TROUPE_OK);
         scene->chunk = memory_alloc_aligned(&scene->account, 64, sizeof *scene->chunk + 64 * ROW_UNIT);
         scene->directory = memory_alloc(&scene->account, sizeof *scene->directory + sizeof(void *));
         atomic_init(&scene->directory->chunks[0], scene->chunk);
         scene_names(scene);
     }
     atomic_init(&scene->registry.directory, scene->directory);
+    scene->registry.env = scene->env;
     scene->old = table_new(&scene->account, buckets);
     scene->old->limit = 2 * BUCKET_SLOTS;
     scene->new = table_new(&scene->account, 3);
@@ -174,6 +177,7 @@ static void explore(struct scene *scene, void (*write)(void *), void (*read)(voi
     assert_true(interleave_explore(&interleave) > 100);
     memory_free(&scene->account, scene->chunk);
     memory_free(&scene->account, scene->directory);
+    env_destroy(scene->env);
     assert_int_equal(scene->account.bytes, 0);
 }
 

@@ -261,6 +261,19 @@ static void many(void **unused) {
     assert_int_equal(statistics.registered, 20001);
     assert_int_equal(statistics.removed, 20000);
     assert_true(statistics.grown >= 10);
+    assert_int_equal(statistics.hit_p50_ns, 0); /* only registry_get is timed */
+    registry_space space;
+    OK(registry_space_open(rig.registry, "agents", &space));
+    for (unsigned at = 0; at < 20 * TIMED_EVERY; at++) {
+        const char *text = at < 10 * TIMED_EVERY ? "other's" : "nobody's";
+        assert_true((registry_get(rig.registry, space, text, strlen(text), 0) != NULL) ==
+                    (at < 10 * TIMED_EVERY));
+    }
+    registry_statistics(rig.registry, &statistics);
+    assert_int_equal(statistics.lookups_hit, 20020 + 10 * TIMED_EVERY);
+    assert_int_equal(statistics.lookups_missed, 108 + 10 * TIMED_EVERY);
+    assert_true(0 < statistics.hit_p50_ns && statistics.hit_p50_ns <= statistics.hit_p95_ns);
+    assert_true(0 < statistics.missed_p50_ns && statistics.missed_p50_ns <= statistics.missed_p95_ns);
     rig_audit(&rig, true);
     rig_end(&rig);
 }
