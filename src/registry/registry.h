@@ -133,6 +133,42 @@ const struct registry_row *registry_get(struct registry *registry, registry_spac
 size_t registry_get_batch(struct registry *registry, registry_space space, const struct registry_name *names,
                           size_t count, uint64_t now_ns, const struct registry_row **ret_rows);
 
+/* Rows that one thread has looked up last, to look them up again at the cost of the row alone: off unless somebody
+ * makes one. Used by its thread only, which is a registered reader (or the turns of one worker). */
+struct registry_warm;
+MUST_CHECK enum troupe_error registry_warm_create(struct registry *registry,
+                                                  unsigned entries /* a power of two, up to 2^20 */,
+                                                  struct registry_warm **ret_warm);
+void registry_warm_free(struct registry_warm *warm);
+const struct registry_row *registry_warm_get(struct registry_warm *warm, registry_space space,
+                                             const char *name, size_t length, uint64_t now_ns);
+double registry_warm_share(const struct registry_warm *warm); /* of what was asked, found in it */
+
+/* Look-up by message: exactly one of REGISTRY_ANSWER and ASK_FAILED comes, with `token`. FULL: too many questions
+ * wait already. A name that is not here goes to the port, if there is one, which answers by registry_answer, now or
+ * later: it takes the message by clearing *asked, and frees it after the answer. */
+struct message_registry_answer {
+    bool found;
+    uint8_t load;
+    uint16_t node;
+    enum health health;
+    actor_ref actor;
+    uint64_t version;
+    struct capability_set capabilities;
+    struct resources resources;
+};
+struct registry_port {
+    void (*resolve)(void *context, struct turn *turn, struct message **asked, const char *name_space,
+                    const char *name);
+    void *context;
+};
+void registry_set_port(struct registry *registry, const struct registry_port *port); /* before runtime_run */
+MUST_CHECK enum troupe_error registry_lookup_async(struct registry *registry, struct turn *turn,
+                                                   const char *name_space, const char *name, uint64_t token,
+                                                   uint64_t timeout_ns /* 0: never times out */);
+void registry_answer(struct turn *turn, const struct message *asked,
+                     const struct message_registry_answer *answer);
+
 /* Rows that have all of `capabilities` and health UP (or DEGRADED): from the index, never a scan of rows. No
  * row twice; none that was there throughout is missed while fewer than rows_max are found. */
 size_t registry_find(struct registry *registry, const char *name_space,

@@ -92,6 +92,9 @@ static void keeper_handle(struct turn *turn, void *state, const struct message *
     case MESSAGE_REGISTRY_STEP:
         keeper_step(keeper, turn);
         break;
+    case MESSAGE_REGISTRY_LOOKUP:
+        async_handle(keeper->registry, turn, turn->message);
+        break;
     case MESSAGE_DOWN:
         on_down(keeper, turn, turn->message);
         break;
@@ -114,6 +117,14 @@ static void keeper_destroy(void *state) {
     if (!atomic_exchange_explicit(&keeper->waking, true, memory_order_acq_rel)) { /* as in wake */
         message_free(&keeper->wake);
     }
+}
+
+enum troupe_error keeper_ask(struct registry *registry, struct turn *turn, struct message **message,
+                             uint64_t token, uint64_t timeout_ns) {
+    if (atomic_load_explicit(&registry->ended, memory_order_acquire)) { /* keeper_destroy */
+        return TROUPE_DEAD;
+    }
+    return actor_ask(turn, registry->keeper->self, message, token, timeout_ns);
 }
 
 enum troupe_error keeper_start(struct registry *registry) {

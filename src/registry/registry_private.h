@@ -373,6 +373,10 @@ struct keeper;
 MUST_CHECK enum troupe_error keeper_start(struct registry *registry);
 void keeper_detach(struct registry *registry);
 void keeper_wake(struct registry *registry);
+MUST_CHECK enum troupe_error keeper_ask(struct registry *registry, struct turn *turn,
+                                        struct message **message, uint64_t token, uint64_t timeout_ns);
+/* A question (registry_async.c), in the keeper's turn. */
+void async_handle(struct registry *registry, struct turn *turn, const struct message *message);
 /* The keeper will hear when the actor ends. DEAD: the runtime has ended. */
 MUST_CHECK enum troupe_error keeper_monitor(struct registry *registry, actor_ref actor);
 
@@ -431,6 +435,7 @@ struct registry {
     struct account *account;
     unsigned watchers_max, watch_len_max;
     size_t rows_max, rows_step; /* how many a partition admits at once */
+    struct registry_port port;  /* set before the runtime runs */
     struct keeper *keeper;
     _Atomic bool ended;                                      /* the keeper is gone: the runtime has ended */
     _Atomic(struct namespace *) namespaces[NAMESPACE_SLOTS]; /* insert: namespace_lock */

@@ -24,6 +24,7 @@ struct entry {
 
 struct model {
     struct rig rig;
+    struct registry_warm *warm;
     struct random_stream random;
     struct entry entries[KEYS];
     actor_ref actors[ACTORS];
@@ -126,6 +127,17 @@ static void step_lookup(struct model *model) {
     struct entry *entry = any_entry(model);
     check_entry(model, entry,
                 registry_lookup(model->rig.registry, entry->name_space, entry->name, model->now_ns));
+}
+
+/* The same, from a small store of rows that are often removed and replaced. */
+static void step_warm(struct model *model) {
+    registry_space space;
+    struct entry *entry = any_entry(model);
+    OK(registry_space_open(model->rig.registry, entry->name_space, &space));
+    for (unsigned again = 0; again < 2; again++) {
+        check_entry(model, entry,
+                    registry_warm_get(model->warm, space, entry->name, strlen(entry->name), model->now_ns));
+    }
 }
 
 static void step_batch(struct model *model) {
@@ -279,6 +291,7 @@ static void live(struct model *model, uint64_t seed, unsigned partitions) {
     memset(model, 0, sizeof *model);
     random_seed(&model->random, seed, partitions);
     rig_begin_sim(&model->rig, seed, &(struct registry_options){.partitions = partitions});
+    OK(registry_warm_create(model->rig.registry, 16, &model->warm));
     model->now_ns = SECOND; /* ahead of the env's */
     for (size_t at = 0; at < KEYS; at++) {
         snprintf(model->entries[at].name, sizeof model->entries[at].name, "name-%zu", at / 2);
@@ -289,7 +302,7 @@ static void live(struct model *model, uint64_t seed, unsigned partitions) {
     }
     static void (*const steps[])(struct model * model) = {
         step_register, step_register, step_register, step_register, step_register, step_unregister,
-        step_health,   step_load,     step_lookup,   step_lookup,   step_expire};
+        step_health,   step_load,     step_lookup,   step_warm,     step_expire};
     for (unsigned step = 0; step < STEPS; step++) {
         if (step % 5000 == 0) {
             model->keys = step == 0 ? 4 : 2 + (unsigned)below(model, KEYS - 1);
@@ -308,6 +321,8 @@ static void live(struct model *model, uint64_t seed, unsigned partitions) {
         }
     }
     check_all(model);
+    assert_true(registry_warm_share(model->warm) > 0.2);
+    registry_warm_free(model->warm);
     rig_end(&model->rig);
 }
 
