@@ -1,5 +1,6 @@
 /* registry WORKLOAD THREADS N SECONDS: the registry under one load; see peers/load_frame.h.
- * PARTITIONS in the environment: how many, 4 by default. No actor runs: threads are registered as readers. */
+ * PARTITIONS in the environment: how many, 4 by default. WARM: so many rows that a thread has looked up last are
+ * kept by it (off by default). No actor runs: threads are registered as readers. */
 #include "registry/registry.h"
 
 #define BACKEND_NAME "troupe_registry"
@@ -9,7 +10,8 @@
 #define ACTORS 256U
 
 struct backend_thread {
-    unsigned reader, number, turn;
+    unsigned reader, number;
+    struct registry_warm *warm;
 };
 static void backend_open(uint64_t keys);
 static double backend_bytes(void);
@@ -72,9 +74,15 @@ static void backend_begin(struct backend_thread *thread, unsigned number) {
     if (grace_register(runtime_grace(rig.runtime), &thread->reader) != TROUPE_OK) {
         load_fail("no reader is left");
     }
+    const char *warm = getenv("WARM");
+    if (warm != NULL &&
+        registry_warm_create(rig.registry, (unsigned)atoi(warm), &thread->warm) != TROUPE_OK) {
+        load_fail("WARM is a power of two");
+    }
 }
 
 static void backend_end(struct backend_thread *thread) {
+    registry_warm_free(thread->warm);
     grace_unregister(runtime_grace(rig.runtime), thread->reader);
 }
 
@@ -139,8 +147,9 @@ static void backend_drop(struct backend_thread *thread, const char *name) {
 }
 
 static inline uint64_t backend_get(struct backend_thread *thread, const char *name) {
-    (void)thread;
-    const struct registry_row *row = registry_get(rig.registry, rig.space, name, NAME_BYTES, 0);
+    const struct registry_row *row = thread->warm != NULL
+                                         ? registry_warm_get(thread->warm, rig.space, name, NAME_BYTES, 0)
+                                         : registry_get(rig.registry, rig.space, name, NAME_BYTES, 0);
     return row != NULL ? row->actor : 0;
 }
 
