@@ -85,4 +85,25 @@ static inline actor_ref actor_self(const struct actor *actor) {
     return actor_ref_make(GATE_GENERATION_OF(gate), actor->cell.index);
 }
 
+/* Credit is the owner's to change; a relaxed store, because others only read it as a hint. */
+static inline unsigned actor_credit_of(const struct actor *actor) {
+    return atomic_load_explicit(&actor->credit, memory_order_relaxed);
+}
+
+static inline void actor_credit_set(struct actor *actor, unsigned credit) {
+    atomic_store_explicit(&actor->credit, (uint16_t)credit, memory_order_relaxed);
+}
+
+/* Owner: `handled` requests have left the mailbox; their places are credit, what is too much goes back. */
+static inline void actor_credit(struct actor *actor, unsigned handled) {
+    unsigned credit = actor_credit_of(actor) + handled;
+    if (__builtin_expect(credit > actor->credit_keep, 0)) {
+        unsigned back = credit - actor->credit_keep / 2U;
+        /* Relaxed: a bound; it orders nothing. */
+        atomic_fetch_sub_explicit(&actor->gate, back * GATE_REQUEST, memory_order_relaxed);
+        credit -= back;
+    }
+    actor_credit_set(actor, credit);
+}
+
 #endif

@@ -26,8 +26,11 @@ enum troupe_error actor_ask(struct turn *turn, actor_ref to, struct message **me
     asked->reply = oneshot_id(promise);
     asked->token = token;
     asked->sender = turn->self;
-    error = actor_send(turn->runtime, turn, to, message);
-    if (error != TROUPE_OK) {
+    error = actor_deliver(turn->runtime, worker, to, asked);
+    if (error == TROUPE_OK) {
+        *message = NULL;
+    } else {
+        COUNT(turn->runtime, worker, refused);
         oneshot_settle(worker, promise);
         asked->reply = 0;
     }
@@ -37,7 +40,7 @@ enum troupe_error actor_ask(struct turn *turn, actor_ref to, struct message **me
 void actor_reply(struct turn *turn, const struct message *asked, struct message **reply) {
     struct message *answer = *reply;
     *reply = NULL;
-    CHECK(message_kind_class(answer->kind) == MESSAGE_CLASS_REPLY && answer->reply == 0);
+    CHECK(message_classes[answer->kind] == MESSAGE_CLASS_REPLY && answer->reply == 0);
     struct runtime *runtime = answer->runtime;
     struct worker *worker = turn != NULL ? worker_of_turn(turn) : worker_current(runtime);
     if (asked->reply == 0) {

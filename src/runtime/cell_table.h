@@ -69,8 +69,8 @@ static inline void cell_put(struct cell_table *table, struct cell_cache *cache, 
 }
 uint32_t cell_table_created(struct cell_table *table); /* indexes below it exist */
 
-/* NULL: no such cell. */
-static inline struct cell *cell_at(const struct cell_table *table, uint32_t index) {
+/* NULL: no such cell. `size` is the table's, known where this is compiled. */
+static inline struct cell *cell_at_sized(const struct cell_table *table, uint32_t index, size_t size) {
     if (__builtin_expect(index >= table->cells_max, 0)) {
         return NULL;
     }
@@ -79,7 +79,11 @@ static inline struct cell *cell_at(const struct cell_table *table, uint32_t inde
     if (__builtin_expect(segment == NULL, 0)) {
         return NULL;
     }
-    return (struct cell *)(void *)(segment + (size_t)(index % CELLS_PER_SEGMENT) * table->cell_size);
+    return (struct cell *)(void *)(segment + (size_t)(index % CELLS_PER_SEGMENT) * size);
+}
+
+static inline struct cell *cell_at(const struct cell_table *table, uint32_t index) {
+    return cell_at_sized(table, index, table->cell_size);
 }
 
 #endif

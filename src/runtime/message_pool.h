@@ -52,6 +52,19 @@ void pool_free(struct pool *pool);
 void *pool_refill(struct pool *pool, struct pool_cache *cache, size_t bytes, unsigned class);
 void pool_return(struct pool *pool, struct pool_cache *cache, unsigned class, void *block);
 
+#define POOL_CLASS_SMALL (POOL_DIRECT ? POOL_CLASS_BIG : 0U)
+
+/* The list of the class is not empty. */
+static inline void *pool_pop(struct pool_cache *cache, unsigned class) {
+    struct pool_block *block = cache->free[class];
+    cache->free[class] = block->next;
+    if (block->next != NULL) {
+        __builtin_prefetch(block->next, 1); /* it may come from another core */
+    }
+    cache->count[class]--;
+    return block;
+}
+
 /* At least POOL_BLOCK_BYTES_MIN, not zeroed. `cache` may be NULL. *ret_class goes back to pool_give. NULL: out of
  * memory. */
 static inline void *pool_take(struct pool *pool, struct pool_cache *cache, size_t bytes,
@@ -59,26 +72,10 @@ static inline void *pool_take(struct pool *pool, struct pool_cache *cache, size_
     unsigned class = bytes <= 64 ? 0 : 58U - (unsigned)__builtin_clzll(bytes - 1);
     class = POOL_DIRECT || class >= POOL_CLASSES ? POOL_CLASS_BIG : class;
     *ret_class = class;
-    if (!POOL_DIRECT && cache != NULL && class < POOL_CLASSES && cache->free[class] != NULL) {
-        struct pool_block *block = cache->free[class];
-        cache->free[class] = block->next;
-        cache->count[class]--;
-        return block;
+    if (cache != NULL && class < POOL_CLASSES && cache->free[class] != NULL) {
+        return pool_pop(cache, class);
     }
     return pool_refill(pool, cache, bytes, class);
-}
-
-/* The same for the smallest class; its class is POOL_CLASS_SMALL. */
-#define POOL_CLASS_SMALL (POOL_DIRECT ? POOL_CLASS_BIG : 0U)
-static inline void *pool_take_small(struct pool *pool, struct pool_cache *cache) {
-    if (!POOL_DIRECT && cache != NULL && cache->free[0] != NULL) {
-        struct pool_block *block = cache->free[0];
-        cache->free[0] = block->next;
-        __builtin_prefetch(block->next, 1); /* it may come from another core */
-        cache->count[0]--;
-        return block;
-    }
-    return pool_refill(pool, cache, POOL_BLOCK_BYTES_MIN, POOL_CLASS_SMALL);
 }
 
 static inline void pool_give(struct pool *pool, struct pool_cache *cache, unsigned class, void *memory) {

@@ -274,11 +274,7 @@ bool worker_claim(struct worker *worker, struct actor *actor, uint32_t generatio
         return false;
     }
     _Atomic uint32_t *presence = &worker->runtime->workers[owner & OWNER_WORKER].presence;
-    uint32_t away = WORKER_AWAY;
-    /* Acquire pairs with the release of whoever left the presence AWAY: what the owner did to its actors is seen. */
-    if (atomic_load_explicit(presence, memory_order_relaxed) != WORKER_AWAY ||
-        !atomic_compare_exchange_strong_explicit(presence, &away, WORKER_LENT, memory_order_acquire,
-                                                 memory_order_relaxed)) {
+    if (!presence_borrow(presence)) {
         return false;
     }
     /* Now the owner cannot change, for only the owner and who holds its LENT change it; and a live actor cannot end.
@@ -291,7 +287,6 @@ bool worker_claim(struct worker *worker, struct actor *actor, uint32_t generatio
         atomic_store_explicit(&actor->owner, (uint8_t)worker->index,
                               memory_order_release); /* as in half_take */
     }
-    /* Release pairs with the acquire in worker_arrive and above. */
-    atomic_store_explicit(presence, WORKER_AWAY, memory_order_release);
+    presence_return(presence);
     return ours;
 }

@@ -145,18 +145,12 @@ static inline struct turn turn_of(struct worker *worker, const struct slice *sli
                          .message = message};
 }
 
-/* Kinds of the runtime's own, answers, and all of a simulation: the turn with everything around it. */
+/* Kinds of the runtime's own, and all of a simulation: the turn with everything around it. */
 static __attribute__((noinline)) void turn_run_whole(struct worker *worker, const struct slice *slice,
                                                      struct message *message) {
     struct runtime *runtime = worker->runtime;
     struct actor *actor = slice->actor;
-    bool wanted = true; /* an answer: unless its promise was kept before; a TIMER: unless cancelled */
-    if ((message->flags & MESSAGE_ANSWERS) != 0) {
-        wanted = ask_settle(worker, actor, message);
-    } else if (message->kind == MESSAGE_TIMER) {
-        wanted = timer_delivering(actor, message);
-    }
-    if (!wanted) {
+    if (message->kind == MESSAGE_TIMER && !timer_delivering(actor, message)) { /* cancelled meanwhile */
         message_destroy(runtime, worker, message);
         return;
     }
@@ -181,10 +175,12 @@ static __attribute__((noinline)) void turn_run_whole(struct worker *worker, cons
 }
 
 static inline void turn_run(struct worker *worker, const struct slice *slice, struct message *message) {
+    if ((message->flags & MESSAGE_ANSWERS) != 0 && !ask_settle(worker, slice->actor, message)) {
+        message_destroy(worker->runtime, worker, message); /* its promise was kept before */
+        return;
+    }
     _Static_assert(MESSAGE_ASK_FAILED == 5, "the runtime's own kinds come first");
-    if (__builtin_expect(message->kind <= MESSAGE_ASK_FAILED || (message->flags & MESSAGE_ANSWERS) != 0 ||
-                             worker->runtime->sim,
-                         0)) {
+    if (__builtin_expect(message->kind <= MESSAGE_ASK_FAILED || worker->runtime->sim, 0)) {
         turn_run_whole(worker, slice, message);
         return;
     }
@@ -214,7 +210,9 @@ static unsigned actor_run(struct worker *worker, struct actor *actor, unsigned m
     worker->exiting = actor->exiting;
     while (message != NULL && turns < most && !worker->exiting && worker->meter.now_ns <= until_ns) {
         struct message *next = message_next(message);
-        __builtin_prefetch(next, 1);
+        if (next != NULL) {
+            __builtin_prefetch(next, 1); /* it may come from another core */
+        }
         enum message_kind kind = message->kind;
         uint32_t bytes = message->bytes;
         if (handled > keep) {
@@ -257,11 +255,7 @@ static void cpu_publish(struct worker *worker) {
 
 void worker_arrive(struct worker *worker) {
     struct runtime *runtime = worker->runtime;
-    uint32_t away = WORKER_AWAY;
-    /* Acquire pairs with worker_claim: we see which actors are not ours any more. LENT lasts a few nanoseconds. */
-    while (!atomic_compare_exchange_weak_explicit(&worker->presence, &away, WORKER_HERE, memory_order_acquire,
-                                                  memory_order_relaxed)) {
-        away = WORKER_AWAY;
+    while (!presence_enter(&worker->presence)) { /* afterwards we see which actors are not ours any more */
     }
     worker->here = true;
     uint64_t bit = UINT64_C(1) << worker->index;
@@ -314,8 +308,7 @@ static struct env_step worker_rest(struct worker *worker) {
     struct runtime *runtime = worker->runtime;
     worker_leave(worker);
     worker->here = false;
-    /* Release pairs with the acquire in worker_claim: what we did to our actors is seen. */
-    atomic_store_explicit(&worker->presence, WORKER_AWAY, memory_order_release);
+    presence_leave(&worker->presence);
     atomic_fetch_or(&runtime->idle, UINT64_C(1) << worker->index);
     if (scheduler_brought(worker)) { /* since we looked: its bringer may not have seen our bit */
         worker_arrive(worker);

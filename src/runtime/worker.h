@@ -8,6 +8,7 @@
 
 #include "runtime/actor.h"
 #include "runtime/message_pool.h"
+#include "runtime/presence.h"
 #include "runtime/timer_wheel.h"
 
 #define WORKERS_MAX 64U
@@ -41,11 +42,6 @@ struct worker_counts {
     counter spawned, ended;
     counter cpu_ns; /* of its thread, published now and then */
 };
-
-/*   HERE --has nothing to do--> AWAY --another worker takes an actor over--> LENT --done--> AWAY
- *     `<--------steps, or sends from a callback---------'
- * The worker's thread touches its actors only while it is HERE; LENT excludes it and other borrowers. */
-enum worker_presence { WORKER_AWAY, WORKER_HERE, WORKER_LENT };
 
 /* How turns are measured, alone or in groups: see worker.c. */
 struct turn_meter {
@@ -86,7 +82,7 @@ struct worker {
         notices; /* slot + 1 of actors whose mailboxes somebody called, linked by `second` */
     _Atomic(struct cell *) handed;          /* runnable actors that became ours */
     _Atomic(struct oneshot *) cancelled;    /* entries of our wheel to unlink */
-    _Alignas(64) _Atomic uint32_t presence; /* enum worker_presence */
+    _Alignas(64) _Atomic uint32_t presence; /* presence.h */
 };
 
 struct job;
@@ -181,13 +177,12 @@ extern const uint8_t message_classes[MESSAGE_KIND_COUNT];
 extern void (*message_destructors[MESSAGE_KIND_COUNT])(struct message *message);
 void message_destroy_whole(struct runtime *runtime, struct worker *worker, struct message *message);
 static inline void message_destroy(struct runtime *runtime, struct worker *worker, struct message *message) {
-    unsigned odd = message->flags & ~MESSAGE_CLASS_MASK;
-    if (odd != 0 || message->reply != 0 || message_destructors[message->kind] != NULL) {
+    if (message->flags == POOL_CLASS_SMALL && message->reply == 0 && worker != NULL &&
+        message_destructors[message->kind] == NULL) {
+        pool_give(&runtime->pool, &worker->pool, POOL_CLASS_SMALL, message);
+    } else {
         message_destroy_whole(runtime, worker, message);
-        return;
     }
-    pool_give(&runtime->pool, worker != NULL ? &worker->pool : NULL, message->flags & MESSAGE_CLASS_MASK,
-              message);
 }
 
 /* charge.c */
@@ -230,7 +225,7 @@ void worker_clock_close(struct worker *worker);
 
 /* actor.c */
 static inline struct actor *actor_at(const struct runtime *runtime, actor_ref ref) {
-    return (struct actor *)(void *)cell_at(&runtime->actors, actor_ref_slot(ref));
+    return (struct actor *)(void *)cell_at_sized(&runtime->actors, actor_ref_slot(ref), sizeof(struct actor));
 }
 MUST_CHECK enum troupe_error actor_deliver(struct runtime *runtime, struct worker *worker, actor_ref to,
                                            struct message *message);
@@ -243,8 +238,6 @@ void actor_end(struct runtime *runtime, struct worker *worker, struct actor *act
 bool actor_drain(struct runtime *runtime, struct worker *worker, struct actor *actor, bool noticed);
 /* Owner: what other threads brought goes behind what is there. */
 void actor_fetch(struct worker *worker, struct actor *actor, bool noticed);
-/* Owner: `handled` requests have left the mailbox; their places are credit, what is too much goes back. */
-void actor_credit(struct actor *actor, unsigned handled);
 void actor_request_bytes_back(struct actor *actor, enum message_kind kind, uint32_t bytes);
 
 /* monitor.c */
