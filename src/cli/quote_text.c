@@ -59,9 +59,11 @@ static void add_time(char *text, const struct estimate *ms) {
 
 /* ---- a quote ---- */
 
-bool quote_misses(const struct quote *quote) {
-    return quote->trials != 0 && quote->deadline_ns != 0 &&
-           quote->wall_ms.value > (double)quote->deadline_ns / 1e6;
+enum quote_verdict quote_verdict(const struct quote *quote) {
+    double deadline_ms = (double)quote->deadline_ns / 1e6;
+    if (quote->trials == 0 || quote->deadline_ns == 0 || quote->wall_ms.value <= deadline_ms)
+        return QUOTE_FITS;
+    return quote->wall_ms.low <= deadline_ms ? QUOTE_MAY_MISS : QUOTE_MISSES;
 }
 
 static void add_offer(char *text, const struct quote_offer *offer) {
@@ -78,7 +80,7 @@ static void add_offer(char *text, const struct quote_offer *offer) {
 const char *quote_text(const struct told_quote *told, char out[QUOTE_TEXT_BYTES]) {
     const struct quote *quote = &told->quote;
     const struct estimate *fits = &quote->fits;
-    bool misses = quote_misses(quote);
+    enum quote_verdict verdict = quote_verdict(quote);
     char deadline[48];
     duration((double)quote->deadline_ns / 1e6, deadline);
     out[0] = '\0';
@@ -87,13 +89,18 @@ const char *quote_text(const struct told_quote *told, char out[QUOTE_TEXT_BYTES]
             deadline);
         return out;
     }
-    add(out, "%u trials %s ", quote->trials, misses ? "would take" : "take");
+    add(out, verdict == QUOTE_MISSES ? "%u trials would take " : "%u trials take ", quote->trials);
     add_time(out, &quote->wall_ms);
-    if (misses)
-        add(out, ", more than your %s: %.0f (%.0f-%.0f) fit", deadline, fits->value, fits->low, fits->high);
-    else if (quote->deadline_ns != 0)
-        add(out, " of your %s; %.0f%s would fit", deadline, fits->value, quote->fits_more ? " or more" : "");
-    if (misses && told->has_offer)
+    if (quote->deadline_ns == 0)
+        return out;
+    add(out, verdict == QUOTE_MISSES ? ", more than your %s" : " of your %s", deadline);
+    if (verdict == QUOTE_FITS) {
+        add(out, "; %.0f%s would fit", fits->value, quote->fits_more ? " or more" : "");
+        return out;
+    }
+    add(out, verdict == QUOTE_MISSES ? ": %.0f (%.0f-%.0f) fit" : ", so not all may fit: %.0f (%.0f-%.0f) do",
+        fits->value, fits->low, fits->high);
+    if (told->has_offer)
         add_offer(out, &told->offer);
     return out;
 }
@@ -103,7 +110,7 @@ static bool within(double value, const struct estimate *estimate) {
 }
 
 bool quote_is_news(const struct told_quote *told, const struct told_quote *before) {
-    if (before == NULL || quote_misses(&told->quote) != quote_misses(&before->quote))
+    if (before == NULL || quote_verdict(&told->quote) != quote_verdict(&before->quote))
         return true;
     return told->quote.trials == 0 ? !within(told->quote.fits.value, &before->quote.fits)
                                    : !within(told->quote.wall_ms.value, &before->quote.wall_ms);

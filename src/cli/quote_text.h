@@ -12,7 +12,12 @@ const char *quote_text(const struct told_quote *told, char out[QUOTE_TEXT_BYTES]
 /* Worth a line after `before`, the last one that had one (NULL: none had): it is outside of its interval, or says
  * otherwise whether the deadline can be met. */
 bool quote_is_news(const struct told_quote *told, const struct told_quote *before);
-bool quote_misses(const struct quote *quote); /* its deadline is not likely to be met */
+enum quote_verdict {
+    QUOTE_FITS,
+    QUOTE_MAY_MISS, /* its deadline is not likely to be met */
+    QUOTE_MISSES    /* nor anywhere in the interval */
+};
+enum quote_verdict quote_verdict(const struct quote *quote);
 
 struct quote_score {
     bool judged; /* it ended as it was asked to, and something was quoted */

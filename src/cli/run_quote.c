@@ -39,7 +39,7 @@ static void job_quote(void *arg) {
     if (error == TROUPE_OK)
         error = quote_of(record, &quote->options, quote->account, &result->quote, &fault);
     quote->made = error == TROUPE_OK;
-    if (quote->made && quote->wants_offer && quote_misses(&result->quote))
+    if (quote->made && quote->wants_offer && quote_verdict(&result->quote) != QUOTE_FITS)
         result->has_offer = quote_offer(quote->env, record, &result->quote, &quote->options, quote->account,
                                         &result->offer, &fault) == TROUPE_OK;
     run_record_free(record);
@@ -62,7 +62,7 @@ static bool take(struct run_quote *quote) {
     quote->spent_ns += made->cpu_ns;
     if (fresh && made->has_offer)
         quote->offered_told = made->quote.at_trials;
-    if (fresh && !made->has_offer && quote_misses(&made->quote) && quote->count > 0) {
+    if (fresh && !made->has_offer && quote_verdict(&made->quote) != QUOTE_FITS && quote->count > 0) {
         made->has_offer = quote->quotes[quote->count - 1].has_offer; /* what was found still stands */
         made->offer = quote->quotes[quote->count - 1].offer;
     }

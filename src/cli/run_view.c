@@ -18,7 +18,7 @@ static bool worth_a_line(const struct run_view *view, const struct run_event *ev
 /* On a terminal the display has the quote; only a deadline that cannot be met is worth scrolling back to. */
 static const char *quote_line(struct run_view *view, const struct told_quote *quote, char *out, size_t size) {
     char text[QUOTE_TEXT_BYTES];
-    bool says = !view->live || quote_misses(&quote->quote);
+    bool says = !view->live || quote_verdict(&quote->quote) == QUOTE_MISSES;
     if (view->quiet || !says || !quote_is_news(quote, view->spoken))
         return NULL;
     view->spoken = quote;

@@ -6,7 +6,7 @@
  * where the latter is where the trials told last came in the simulation, by when they really came. Averaged over the
  * replications this is one line; how far it may be off altogether is a log-normal factor: see deviation_of.
  * Many trials: HORIZON further ones are simulated and the line goes on at their pace; of a long past the last trials
- * are taken (quote_past.c). Then a quote costs about 300 simulated trials a replication, whatever the run.
+ * are taken (quote_past.c). Then a quote costs about 250 simulated trials a replication, whatever the run.
  * Threads: any one. Memory: the caller's account; only the line stays. */
 #include "simulate/under_way.h"
 
@@ -16,9 +16,9 @@
 #define REPLICATIONS 8u      /* pairs of opposite sign */
 #define REPLICATIONS_LONG 4u /* of more than TRIALS_LONG trials */
 #define TRIALS_LONG 250u
-#define HORIZON 200u
-#define PAST_MAX 300u /* of a longer past the last PAST_KEPT trials */
-#define PAST_KEPT 150u
+#define HORIZON 150u
+#define PAST_MAX 250u /* of a longer past the last PAST_KEPT trials */
+#define PAST_KEPT 100u
 #define COMPARED 8u    /* trials told last whose simulated and real times are compared */
 #define STEP_FLOOR 0.1 /* of their mean: the least that one replication may say of the rest */
 
@@ -155,13 +155,15 @@ static double mean_of(const double *values, size_t stride, unsigned count, doubl
     return exp(logs);
 }
 
-/* Besides the spread between replications: what a few trials do not show of the many; the last few, whose order hangs by
- * a hair; the machine. Fitted with bench/quote_coverage.py. */
-#define OF_FEW 0.17
-#define OF_THE_LAST 0.27
-#define OF_THE_MACHINE 0.01
+/* The spread between replications, of which eight tell only so much; and besides: what a few trials do not show of the
+ * many; the last few, whose order hangs by a hair; the machine. Fitted to 2,700 quotes of bench/quote_coverage.py. */
+#define OF_REPLICATIONS 1.25
+#define OF_FEW 0.15
+#define OF_THE_LAST 0.25
+#define OF_THE_MACHINE 0.02
 static double deviation_of(double spread, unsigned told, unsigned left) {
-    return sqrt(spread * spread + OF_FEW * OF_FEW / told + OF_THE_LAST * OF_THE_LAST / (left + 1) +
+    double seen = OF_REPLICATIONS * spread;
+    return sqrt(seen * seen + OF_FEW * OF_FEW / told + OF_THE_LAST * OF_THE_LAST / (left + 1) +
                 OF_THE_MACHINE * OF_THE_MACHINE);
 }
 
@@ -223,6 +225,23 @@ static enum troupe_error lengthen(struct quoting *quoting, double left_ns, unsig
 
 /* ---- the line ---- */
 
+/* A model is fitted with a simulation of what was recorded; that is the trials that were asked for so far. */
+enum troupe_error model_fit_under_way(const struct run_record *record, unsigned cores,
+                                      struct account *account, struct model **ret_model,
+                                      struct fault *fault) {
+    struct run_record asked = *record;
+    struct pipeline *pipeline = memory_alloc(account, sizeof *pipeline);
+    if (pipeline == NULL)
+        return fault_set(fault, TROUPE_NOMEM, record->id, "out of memory making a quote");
+    *pipeline = *record->pipeline;
+    pipeline->trials = record->trial_count > 0 ? (unsigned)record->trial_count : 1;
+    pipeline->deadline_ns = 0;
+    asked.pipeline = pipeline;
+    enum troupe_error error = model_fit(&asked, cores, account, ret_model, fault);
+    memory_free(account, pipeline);
+    return error;
+}
+
 static enum troupe_error cut_past(struct quoting *quoting) {
     const struct run_record *record = quoting->record;
     if (record->told <= PAST_MAX)
@@ -252,7 +271,8 @@ static enum troupe_error prepare(struct quoting *quoting) {
     if (error == TROUPE_OK && options->trials != 0 && quoting->missing + quoting->told >= options->trials)
         error = fault_set(quoting->fault, TROUPE_INVALID, quoting->record->id, "all its trials are told");
     if (error == TROUPE_OK)
-        error = model_fit(quoting->record, options->cores, quoting->account, &quoting->model, quoting->fault);
+        error = model_fit_under_way(quoting->record, options->cores, quoting->account, &quoting->model,
+                                    quoting->fault);
     if (error != TROUPE_OK)
         return error;
     quoting->budget = options->trials != 0 ? options->trials - quoting->missing : 0;

@@ -4,7 +4,7 @@
  * whole run, workers competing for the cores. Its wall time is scaled by what the quote says of the run as it is, over
  * what the same prediction says of it; what both get wrong cancels out.
  * Threads, memory: see the header. */
-#include "simulate/simulate.h"
+#include "simulate/under_way.h"
 
 #include <math.h>
 #include <string.h>
@@ -133,7 +133,7 @@ enum troupe_error quote_offer(struct env *env, const struct run_record *record, 
     offering->options = options;
     offering->account = account;
     offering->fault = fault;
-    enum troupe_error error = model_fit(record, options->cores, account, &offering->model, fault);
+    enum troupe_error error = model_fit_under_way(record, options->cores, account, &offering->model, fault);
     if (error == TROUPE_OK)
         error = try_rounds(offering, record->pipeline);
     if (error == TROUPE_OK)

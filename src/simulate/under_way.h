@@ -31,6 +31,10 @@ struct model_sample resample(struct resampling *resampling, unsigned stage, uint
 double resample_objective(struct resampling *resampling, uint32_t trial, const double *values);
 
 /* ---- quotes ---- */
+/* As model_fit, of a record that ends in the middle. */
+MUST_CHECK enum troupe_error model_fit_under_way(const struct run_record *record, unsigned cores,
+                                                 struct account *account, struct model **ret_model,
+                                                 struct fault *fault);
 /* The last `keep` trials that were told, and those under way, as a record whose times begin at *ret_start_ns. It borrows
  * from `record`; quote_past_free gives back what is its own. NOMEM. */
 MUST_CHECK enum troupe_error quote_past_cut(const struct run_record *record, unsigned keep,

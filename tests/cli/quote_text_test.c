@@ -67,6 +67,10 @@ static void a_deadline_that_cannot_be_met(void **state) {
     told.offer.wall_ms = 9100;
     assert_text(&told, "60 trials would take 20 s (17-24 s, 90 %), more than your 10 s: 28 (24-33) fit; "
                        "all would with --set agents.train.instances=4 (9.1 s)");
+    told.quote.deadline_ns = 18 * (uint64_t)SECOND;
+    assert_text(&told, "60 trials take 20 s (17-24 s, 90 %) of your 18 s, so not all may fit: 28 (24-33) do; "
+                       "all would with --set agents.train.instances=4 (9.1 s)");
+    told.quote.deadline_ns = 10 * (uint64_t)SECOND;
     told.quote.trials = 0;
     told.quote.wall_ms = (struct estimate){NAN, NAN, NAN};
     assert_text(&told, "28 trials (24-33, 90 %) fit in your 10 s");
@@ -92,7 +96,7 @@ static void news(void **state) {
     assert_true(quote_is_news(&later, &first));
     later.quote.wall_ms.value = 23000;
     later.quote.deadline_ns = 22 * (uint64_t)SECOND; /* inside, but it cannot be met any more */
-    assert_true(quote_misses(&later.quote) && quote_is_news(&later, &first));
+    assert_true(quote_verdict(&later.quote) == QUOTE_MAY_MISS && quote_is_news(&later, &first));
     first = later = with_deadline(60, 28);
     first.quote.trials = later.quote.trials = 0;
     assert_false(quote_is_news(&later, &first));

@@ -168,6 +168,17 @@ def a_whole_run():
     assert len(re.findall(r"^trial ", text, re.M)) < 12, text  # ... and ordinary trials do not
 
 
+def the_quote():
+    """Below the others from the first one on, and gone at the end."""
+    terminal = Terminal(["run", "--var", "x=float(0,1)", "--metric", "m", "--jobs", "2", "--trials", "500", "--", "sh", "-c",
+                         "sleep 0.02; echo m={x}"])
+    terminal.until(lambda: re.search(r"^agents  .*\nquote  500 trials take \d", "\n".join(terminal.screen.text()), re.M))
+    assert terminal.screen.displays() == 1, terminal.screen.text()[-6:]
+    os.write(terminal.master, b"\x03")
+    text = terminal.end(130)
+    assert not re.search(r"^quote  ", text, re.M), text
+
+
 def resized():
     terminal = Terminal(["run", MINIMAL, "--trials", "20"])
     terminal.until(lambda: told(terminal) >= 2)
@@ -230,7 +241,7 @@ def strangers_cannot_move_the_cursor():
     directory.cleanup()
 
 
-for test in (a_whole_run, resized, interrupted, without_a_display, colours_only_where_wanted,
+for test in (a_whole_run, the_quote, resized, interrupted, without_a_display, colours_only_where_wanted,
              strangers_cannot_move_the_cursor):
     test()
     print("ok", test.__name__, flush=True)
