@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "bench_figure.h"
 #include "registry/registry.h"
@@ -157,6 +159,146 @@ static void measure(const char *figure, void (*work)(struct rig *, struct random
     }
 }
 
+/* ---- one thing after another, each in a registry of its own ---- */
+
+static struct registry *registry_new(unsigned partitions) {
+    struct registry *registry = NULL;
+    struct registry_options options = {.partitions = partitions, .rows_max = 4 * (size_t)rig.keys};
+    enum troupe_error error = registry_create(rig.runtime, &rig.account, &options, &registry, NULL);
+    if (error != TROUPE_OK) {
+        bench_fail("registry_bench", error, NULL);
+    }
+    return registry;
+}
+
+static void put_one(struct registry *registry, registry_space space, const char *name, actor_ref actor) {
+    uint64_t version;
+    enum troupe_error error = registry_put(registry, space, name, NAME_BYTES - 1, actor, 0, &version);
+    if (error != TROUPE_OK) {
+        bench_fail("registry_bench", error, NULL);
+    }
+}
+
+static int by_value(const void *a, const void *b) {
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Has this thread lost its core since it was asked last? */
+static bool preempted(void) {
+    static long before;
+    struct rusage usage;
+    getrusage(RUSAGE_THREAD, &usage);
+    long now = usage.ru_nivcsw, was = before;
+    before = now;
+    return now != was;
+}
+
+/* A look-up after each name that is put into one partition, so that a quarter of them meet a table that moves. */
+static void measure_growth(void) {
+    double percentile[BENCH_ROUNDS_MAX], worst[BENCH_ROUNDS_MAX];
+    uint64_t *took = memory_alloc(&rig.account, rig.keys * sizeof *took);
+    CHECK(took != NULL);
+    for (unsigned round = 0; round < rig.rounds; round++) {
+        struct registry *registry = registry_new(1);
+        struct random_stream random;
+        registry_space space = 0;
+        random_seed(&random, 5, round);
+        IGNORE(registry_space_open(registry, "agents", &space), "there is room for one");
+        for (unsigned at = 0; at < rig.keys; at++) {
+            put_one(registry, space, rig.names[at], rig.actors[at % ACTORS]);
+            const char *name = rig.names[random_u64(&random) % (at + 1)];
+            uint64_t began = env_ticks(rig.env);
+            CHECK(registry_get(registry, space, name, NAME_BYTES - 1, 0) != NULL);
+            took[at] = env_ticks(rig.env) - began;
+            if (took[at] > 5000 && preempted()) {
+                took[at] = 0; /* it was not the look-up that took so long */
+            }
+        }
+        qsort(took, rig.keys, sizeof *took, by_value);
+        percentile[round] = (double)took[(uint64_t)rig.keys * 99 / 100] / env_ticks_per_ns(rig.env);
+        worst[round] = (double)took[(uint64_t)rig.keys * 9999 / 10000] / env_ticks_per_ns(rig.env);
+        registry_free(registry);
+        grace_collect(runtime_grace(rig.runtime));
+    }
+    bench_print(&(struct bench_figure){"registry", "look-up while its table grows, 99 in 100 take at most",
+                                       "ns", percentile, rig.rounds, BENCH_NO_TARGET, 0});
+    bench_print(&(struct bench_figure){"registry",
+                                       "look-up while its table grows, 9,999 in 10,000 take at most", "ns",
+                                       worst, rig.rounds, BENCH_NO_TARGET, 0});
+    memory_free(&rig.account, took);
+}
+
+/* After a crash: each agent an actor of its own, with a lease and a capability. */
+static void measure_rebuild(void) {
+    double cpu_ms[BENCH_ROUNDS_MAX];
+    actor_ref *actors = memory_alloc(&rig.account, rig.keys * sizeof *actors);
+    CHECK(actors != NULL);
+    for (unsigned at = 0; at < rig.keys; at++) {
+        struct actor_spec spec = {.name = "idle", .handle = (actor_handler)(void (*)(void))abort};
+        if (actor_spawn(rig.runtime, &spec, &actors[at]) != TROUPE_OK) {
+            bench_fail("registry_bench", TROUPE_NOMEM, NULL);
+        }
+    }
+    for (unsigned round = 0; round < rig.rounds; round++) {
+        struct registry *registry = registry_new(0);
+        uint64_t version, began_ns = env_thread_cpu(rig.env);
+        for (unsigned at = 0; at < rig.keys; at++) {
+            struct registration registration = {.name_space = "agents",
+                                                .name = rig.names[at],
+                                                .actor = actors[at],
+                                                .capabilities = {{UINT64_C(1) << at % 64}},
+                                                .lease_ns = UINT64_C(30000000000)};
+            CHECK(registry_register(registry, &registration, 0, &version, NULL) == TROUPE_OK);
+        }
+        cpu_ms[round] = (double)(env_thread_cpu(rig.env) - began_ns) / 1e6;
+        registry_free(registry);
+    }
+    bench_print(&(struct bench_figure){"registry", "all names registered again, with leases", "ms of CPU",
+                                       cpu_ms, rig.rounds, BENCH_AT_MOST, 100});
+    memory_free(&rig.account, actors);
+}
+
+static void *run_runtime(void *arg) {
+    CHECK(runtime_run(arg) == TROUPE_OK);
+    return NULL;
+}
+
+static void idle(struct turn *turn, void *state, const struct message *message) {
+    (void)turn;
+    (void)state;
+    (void)message;
+}
+
+/* From the moment an actor with a hundred rows is told to end until none of them is there. */
+static void measure_deaths(void) {
+    double ms[BENCH_ROUNDS_MAX];
+    struct registry *registry = registry_new(0);
+    registry_space space = 0;
+    pthread_t thread;
+    IGNORE(registry_space_open(registry, "agents", &space), "there is room for one");
+    CHECK(pthread_create(&thread, NULL, run_runtime, rig.runtime) == 0);
+    for (unsigned round = 0; round < rig.rounds; round++) {
+        struct actor_spec spec = {.name = "mortal", .handle = idle};
+        actor_ref actor;
+        CHECK(actor_spawn(rig.runtime, &spec, &actor) == TROUPE_OK);
+        for (unsigned at = 0; at < 100; at++) {
+            put_one(registry, space, rig.names[at % (2 * rig.keys)], actor);
+        }
+        uint64_t began_ns = env_now(rig.env);
+        actor_stop(rig.runtime, actor, TROUPE_OK);
+        while (registry_count(registry) != 0) {
+            usleep(50);
+        }
+        ms[round] = (double)(env_now(rig.env) - began_ns) / 1e6;
+    }
+    runtime_stop(rig.runtime);
+    pthread_join(thread, NULL);
+    bench_print(&(struct bench_figure){"registry", "100 rows of an actor that ended are gone", "ms", ms,
+                                       rig.rounds, BENCH_AT_MOST, 10});
+    registry_free(registry);
+}
+
 static void fill(void) {
     struct fault fault = {0};
     uint64_t version;
@@ -190,7 +332,7 @@ int main(int argc, char **argv) {
     struct fault fault = {0};
     unsigned keys = 100000, operations = 1000000, rounds = 5;
     const struct bench_option options[] = {
-        {"--keys", &keys, 100, 1, 10000000, "names registered"},
+        {"--keys", &keys, 100, 100, 10000000, "names registered"},
         {"--operations", &operations, 1600, 16, 1U << 30, "look-ups of each thread and round"},
         {"--rounds", &rounds, 1, 1, BENCH_ROUNDS_MAX, "rounds, of which the median is printed"},
     };
@@ -224,6 +366,9 @@ int main(int argc, char **argv) {
     bench_print(
         &(struct bench_figure){"registry", "memory", "bytes per name", &bytes, 1, BENCH_NO_TARGET, 0});
     CHECK(found > 0);
+    measure_growth();
+    measure_rebuild();
+    measure_deaths();
     runtime_free(rig.runtime);
     registry_free(rig.registry);
     memory_free(&rig.account, rig.names);
