@@ -223,26 +223,31 @@ static size_t search_run(struct search *search, uint32_t namespace_id, size_t fo
     return found;
 }
 
-static struct search search_begin(struct registry *registry, const struct capability_set *capabilities,
-                                  const struct registry_row **ret_rows, size_t rows_max) {
-    struct search search = {.registry = registry, .rows = ret_rows, .rows_max = rows_max};
+static void search_begin(struct search *search, struct registry *registry,
+                         const struct capability_set *capabilities, const struct registry_row **ret_rows,
+                         size_t rows_max) {
+    search->registry = registry;
+    search->posting_count = 0;
+    search->rows = ret_rows;
+    search->rows_max = rows_max;
+    search->now_ns = 0;
     for (unsigned word = 0; word < ARRAY_COUNT(capabilities->bits); word++) {
         for (uint64_t bits = capabilities->bits[word]; bits != 0; bits &= bits - 1) {
-            search.postings[search.posting_count++] =
+            search->postings[search->posting_count++] =
                 POSTING_CAPABILITY + word * 64 + (unsigned)__builtin_ctzll(bits);
         }
     }
-    return search;
 }
 
 size_t registry_find(struct registry *registry, const char *name_space,
                      const struct capability_set *capabilities, const struct registry_row **ret_rows,
                      size_t rows_max) {
     const struct namespace *in = namespace_find(registry, name_space);
-    struct search search = search_begin(registry, capabilities, ret_rows, rows_max);
+    struct search search NOT_CLEARED;
     if (in == NULL) {
         return 0;
     }
+    search_begin(&search, registry, capabilities, ret_rows, rows_max);
     return search_run(&search, in->id, 0);
 }
 
@@ -266,7 +271,8 @@ size_t registry_find_least_loaded(struct registry *registry, const char *name_sp
                                   const struct registry_row **ret_rows, size_t rows_max) {
     const struct namespace *in = namespace_find(registry, name_space);
     size_t most = rows_max < REGISTRY_LEAST_MAX ? rows_max : REGISTRY_LEAST_MAX, found = 0;
-    struct search search = search_begin(registry, capabilities, ret_rows, most);
+    struct search search NOT_CLEARED;
+    search_begin(&search, registry, capabilities, ret_rows, most);
     search.postings[search.posting_count++] = POSTING_LOAD;
     for (unsigned load = 0; in != NULL && load < REGISTRY_LOADS && found < most; load++) {
         search.postings[search.posting_count - 1] = POSTING_LOAD + load;

@@ -160,52 +160,64 @@ const struct registry_row *registry_lookup(struct registry *registry, const char
 /* ---- batches: all buckets are fetched, then all rows, then compared ---- */
 
 struct batch_key {
-    uint64_t hash;
+    const struct bucket *bucket; /* NULL: looked up alone */
     struct key_words words;
+    uint32_t tag, check;
 };
 
+static inline void batch_begin(const struct registry *registry, registry_space space,
+                               const struct registry_name *name, struct batch_key *ret_key) {
+    ret_key->bucket = NULL;
+    if (__builtin_expect(key_short(name->length), 1)) {
+        struct key_words words = key_words(name->bytes, name->length);
+        uint64_t hash = key_hash_short(registry, space, words);
+        const struct table *table = table_of(registry, hash);
+        ret_key->bucket = &table->buckets[hash_bucket(hash, table->count)];
+        ret_key->words = words;
+        ret_key->tag = hash_tag(hash);
+        ret_key->check = key_check(space, name->length);
+        __builtin_prefetch(ret_key->bucket);
+    }
+}
+
 /* The row that a key's tag points to: the comparison decides. NULL: look again. */
-static inline const struct registry_row *row_likely(const struct registry *registry, uint64_t hash) {
-    const struct table *table = table_of(registry, hash);
-    const struct bucket *bucket = &table->buckets[hash_bucket(hash, table->count)];
+static inline const struct registry_row *batch_likely(const struct registry *registry,
+                                                      const struct batch_key *key) {
     uint64_t past;
-    uint32_t slots = bucket_slots(bucket, hash_tag(hash), &past);
-    return __builtin_expect(slots != 0, 1) ? ref_row(registry, bucket, (unsigned)__builtin_ctz(slots)) : NULL;
+    uint32_t slots = key->bucket != NULL ? bucket_slots(key->bucket, key->tag, &past) : 0;
+    if (__builtin_expect(slots == 0, 0)) {
+        return NULL;
+    }
+    const struct registry_row *row = ref_row(registry, key->bucket, (unsigned)__builtin_ctz(slots));
+    __builtin_prefetch(row);
+    return row;
 }
 
-static inline void bucket_prefetch(const struct registry *registry, uint64_t hash) {
-    const struct table *table = table_of(registry, hash);
-    __builtin_prefetch(&table->buckets[hash_bucket(hash, table->count)]);
-}
-
-static void batch_some(const struct registry *registry, registry_space space,
-                       const struct registry_name *names, size_t count, uint64_t now_ns,
-                       const struct registry_row **ret_rows) {
-    struct batch_key keys[BATCH];
+static size_t batch_some(const struct registry *registry, registry_space space,
+                         const struct registry_name *names, size_t count, uint64_t now_ns,
+                         const struct registry_row **ret_rows) {
+    struct batch_key keys[BATCH] NOT_CLEARED;
+    size_t hits = 0;
     for (size_t at = 0; at < count; at++) {
-        keys[at].hash = 0;
-        if (__builtin_expect(key_short(names[at].length), 1)) {
-            keys[at].words = key_words(names[at].bytes, names[at].length);
-            keys[at].hash = key_hash_short(registry, space, keys[at].words);
-            bucket_prefetch(registry, keys[at].hash);
-        }
+        batch_begin(registry, space, &names[at], &keys[at]);
     }
     for (size_t at = 0; at < count; at++) {
-        ret_rows[at] = row_likely(registry, keys[at].hash);
-        __builtin_prefetch(ret_rows[at]);
+        ret_rows[at] = batch_likely(registry, &keys[at]);
     }
     for (size_t at = 0; at < count; at++) {
         const struct registry_row *row = ret_rows[at];
-        if (__builtin_expect(row != NULL && key_short(names[at].length), 1)) {
+        if (__builtin_expect(row != NULL, 1)) {
             uint64_t state = row_state(row);
-            if (__builtin_expect(key_is_short(keys[at].words, key_check(space, names[at].length), row, state),
-                                 1) &&
+            if (__builtin_expect(key_is_short(keys[at].words, keys[at].check, row, state), 1) &&
                 __builtin_expect((state & STATE_PLAIN) != 0, 1)) {
+                hits++;
                 continue;
             }
         }
         ret_rows[at] = get_slow(registry, space, names[at].bytes, names[at].length, now_ns);
+        hits += ret_rows[at] != NULL;
     }
+    return hits;
 }
 
 size_t registry_get_batch(struct registry *registry, registry_space space, const struct registry_name *names,
@@ -213,10 +225,7 @@ size_t registry_get_batch(struct registry *registry, registry_space space, const
     size_t hits = 0;
     for (size_t first = 0; first < count; first += BATCH) {
         size_t some = count - first < BATCH ? count - first : BATCH;
-        batch_some(registry, space, names + first, some, now_ns, ret_rows + first);
-    }
-    for (size_t at = 0; at < count; at++) {
-        hits += ret_rows[at] != NULL;
+        hits += batch_some(registry, space, names + first, some, now_ns, ret_rows + first);
     }
     lookups_add(registry, count, count - hits);
     return hits;
@@ -225,7 +234,7 @@ size_t registry_get_batch(struct registry *registry, registry_space space, const
 size_t registry_lookup_batch(struct registry *registry, const char *name_space, const char *const *names,
                              size_t count, uint64_t now_ns, const struct registry_row **ret_rows) {
     const struct namespace *in = namespace_find(registry, name_space);
-    struct registry_name some[BATCH];
+    struct registry_name some[BATCH] NOT_CLEARED;
     size_t hits = 0;
     if (in == NULL) {
         memset(ret_rows, 0, count * sizeof *ret_rows);

@@ -29,6 +29,9 @@
 #define OWNER_SEGMENT 2048U /* actor slots */
 #define OWNER_SEGMENTS 2048U
 
+/* Too large to be cleared at every call, as hardened builds do with variables. */
+#define NOT_CLEARED __attribute__((uninitialized))
+
 struct partition;
 /* ---- keys (registry_key.h) ---- */
 struct key_words { /* a short name, zeroes behind it */

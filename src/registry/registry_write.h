@@ -41,9 +41,6 @@ struct write {
     struct batch *leaving;
 };
 
-/* Too large to be cleared at every write, as hardened builds do with variables. */
-#define NOT_CLEARED __attribute__((uninitialized))
-
 /* ---- the frame and what there is room for (registry_supply.c) ---- */
 /* False: there is no name like that. */
 bool write_begin(struct write *write, struct registry *registry, uint32_t namespace_id, const char *name,
