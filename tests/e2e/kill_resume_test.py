@@ -1,5 +1,6 @@
-"""kill -9 at ten random moments, then --resume: no trial is lost, none is counted twice, what was printed is kept, the
-database is whole, no worker is left behind, and the run ends with exactly the trials of one that was never killed.
+"""kill -9 at ten random moments (or TROUPE_KILLS), then --resume: no trial is lost, none is counted twice, what was
+printed is kept, the database is whole, no worker is left behind, and the run ends with exactly the trials of one that
+was never killed.
 
 If it failed, a person would lose work to a crash, or be told of a result that is not there."""
 import json
@@ -17,7 +18,7 @@ ROOT, BUILD = os.environ["TROUPE_SOURCE_ROOT"], os.environ["TROUPE_BUILD_ROOT"]
 TROUPE = os.path.join(BUILD, "troupe")
 KILLS = int(os.environ.get("TROUPE_KILLS", "10"))
 SEED = int(os.environ.get("TROUPE_SEED", "1"))
-TRIALS = 400
+TRIALS = 40 * KILLS
 PIPELINE = """
 name: killed
 space:
@@ -110,7 +111,7 @@ def main():
         seen, kills, early = {}, 0, 0
         words = ["run", file, "--runs", runs, "--run-id", "killed"]
         while kills < KILLS:
-            printed, ended = killed_after(words, random.randint(1, TRIALS // KILLS - 15), random.uniform(0, 12))
+            printed, ended = killed_after(words, random.randint(1, 25), random.uniform(0, 12))
             assert not ended, "it ended before it was killed:\n" + "".join(printed)
             kills += 1
             for line in printed:
