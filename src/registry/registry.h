@@ -181,6 +181,8 @@ size_t registry_find_least_loaded(struct registry *registry, const char *name_sp
                                   const struct capability_set *capabilities,
                                   const struct registry_row **ret_rows, size_t rows_max);
 size_t registry_count(const struct registry *registry);
+/* Gives back what tables hold that have become far too large; any thread, while all others go on. NOMEM: not all. */
+MUST_CHECK enum troupe_error registry_compact(struct registry *registry);
 
 /* Watches: every change of a namespace, in version order per key, as REGISTRY_CHANGE {kind, name, version,
  * actor, row values} to the watcher; the message's token is the watch. First an ADDED for each row that is

@@ -278,6 +278,39 @@ static void many(void **unused) {
     rig_end(&rig);
 }
 
+/* Nearly all rows go: compaction gives the tables back, and those that are left are found all the while. */
+static void compaction(void **unused) {
+    (void)unused;
+    struct rig rig;
+    char name[32];
+    struct registry_statistics before, after;
+    rig_begin(&rig, 1, &(struct registry_options){.partitions = 2});
+    actor_ref actor = rig_spawn(&rig, NULL, NULL);
+    for (unsigned at = 0; at < 20000; at++) {
+        snprintf(name, sizeof name, "key-%u", at);
+        OK(rig_register(&rig, "agents", name, actor, 0));
+    }
+    for (unsigned at = 50; at < 20000; at++) {
+        snprintf(name, sizeof name, "key-%u", at);
+        OK(registry_unregister(rig.registry, "agents", name, actor));
+    }
+    registry_statistics(rig.registry, &before);
+    memory_fail_after(1);
+    assert_int_equal(registry_compact(rig.registry), TROUPE_NOMEM);
+    memory_fail_after(0);
+    for (unsigned round = 0; round < 3; round++) { /* each time to a sixteenth */
+        OK(registry_compact(rig.registry));
+        rig_audit(&rig, true);
+        for (unsigned at = 0; at < 60; at++) {
+            snprintf(name, sizeof name, "key-%u", at);
+            assert_true((registry_lookup(rig.registry, "agents", name, 0) != NULL) == (at < 50));
+        }
+    }
+    registry_statistics(rig.registry, &after);
+    assert_true(after.bytes + 100000 < before.bytes); /* of some 180,000 that tables took */
+    rig_end(&rig);
+}
+
 /* As many rows all the time, under names that are always new: nothing grows. */
 static void churn(void **unused) {
     (void)unused;
@@ -342,7 +375,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(holders), cmocka_unit_test(namespaces), cmocka_unit_test(values),
         cmocka_unit_test(wrong),   cmocka_unit_test(rows_bound), cmocka_unit_test(health),
-        cmocka_unit_test(many),    cmocka_unit_test(churn),      cmocka_unit_test(ends),
+        cmocka_unit_test(many),    cmocka_unit_test(compaction), cmocka_unit_test(churn),
+        cmocka_unit_test(ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
