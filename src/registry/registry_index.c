@@ -40,7 +40,7 @@ unsigned index_missing(const struct chunk *chunk, const struct values *old, cons
     if (block_at(chunk, POSTING_LOAD + values->load) == NULL) {
         return POSTING_LOAD + values->load;
     }
-    for (unsigned word = 0; word < ARRAY_COUNT(values->capabilities->bits); word++) {
+    for (unsigned word = 0; values->set != 0 && word < ARRAY_COUNT(values->capabilities->bits); word++) {
         uint64_t bits = capability_word(values, word) & ~capability_word(old, word);
         for (; bits != 0; bits &= bits - 1) {
             unsigned posting = POSTING_CAPABILITY + word * 64 + (unsigned)__builtin_ctzll(bits);
@@ -76,7 +76,8 @@ void index_change(struct chunk *chunk, uint32_t unit, const struct values *old, 
     if (was && (!is || old->load != values->load)) {
         bit_change(chunk, POSTING_LOAD + old->load, unit, false);
     }
-    for (unsigned word = 0; word < CAPABILITIES_MAX / 64; word++) {
+    bool some = (was && old->set != 0) || (is && values->set != 0);
+    for (unsigned word = 0; some && word < CAPABILITIES_MAX / 64; word++) {
         uint64_t before = capability_word(old, word), after = capability_word(values, word);
         for (uint64_t bits = before ^ after; bits != 0; bits &= bits - 1) {
             unsigned bit = (unsigned)__builtin_ctzll(bits);

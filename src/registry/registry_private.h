@@ -285,7 +285,6 @@ bool table_full(const struct partition *partition);
 bool table_sparse(const struct partition *partition);
 /* A further table for the rows to move to; no move may be under way. */
 void table_extend(struct partition *partition, struct table *table);
-bool table_moving(const struct partition *partition);
 /* Moves a few rows on. Returns a table that is now empty and out of reach, to be retired, or NULL. */
 struct table *table_migrate(struct registry *registry, struct partition *partition);
 void table_retire(struct registry *registry, struct table *table);
@@ -364,7 +363,13 @@ struct tickets {
     struct ticket taken[WATCHERS_MAX];
 };
 /* Under the partition's lock: a place in the order of each watch that has been told of the row so far. */
-void tickets_take(const struct shelf *shelf, uint64_t hash, struct tickets *ret_tickets);
+void tickets_take_some(const struct shelf *shelf, uint64_t hash, struct tickets *ret_tickets);
+static inline void tickets_take(const struct shelf *shelf, uint64_t hash, struct tickets *ret_tickets) {
+    ret_tickets->count = 0;
+    if (shelf->subscriptions != NULL) {
+        tickets_take_some(shelf, hash, ret_tickets);
+    }
+}
 /* After it: makes the messages and sends all whose turn it is. */
 void tickets_tell(const struct tickets *tickets, const struct event *event);
 void watches_feed(struct registry *registry);
@@ -414,6 +419,11 @@ struct lookups { /* one thread's, or (the last) those of all further threads */
     _Atomic uint64_t took[2][TOOK_SLOTS]; /* by enum lookup */
 };
 
+static inline bool table_moving(
+    const struct partition *partition) { /* for the lock's holder: relaxed loads */
+    const struct table *oldest = atomic_load_explicit(partition->table, memory_order_relaxed);
+    return atomic_load_explicit(&oldest->next, memory_order_relaxed) != NULL;
+}
 /* Before the lock is taken: fetches the key's bucket by what is only a hint, without looking into the table. */
 static inline void partition_prefetch(const struct partition *partition, uint64_t hash) {
     const struct table *table = atomic_load_explicit(partition->table, memory_order_relaxed);

@@ -61,15 +61,18 @@ static void write_install(struct write *write) {
 void write_lock(struct write *write) {
     write->outgrown = NULL;
     spin_lock(&write->partition->lock);
-    limbo_settle(write->partition);
-    write->emptied = table_migrate(write->registry, write->partition);
+    if (write->partition->batch_busy) {
+        limbo_settle(write->partition);
+    }
+    write->emptied = table_moving(write->partition) ? table_migrate(write->registry, write->partition) : NULL;
     if (write->supply != NULL) {
         write_install(write);
     }
 }
 
 void write_unlock(struct write *write) {
-    write->leaving = limbo_leave(write->partition);
+    struct partition *partition = write->partition;
+    write->leaving = partition->limbo != REF_NONE && !partition->batch_busy ? limbo_leave(partition) : NULL;
     spin_unlock(&write->partition->lock);
     if (write->leaving != NULL) {
         registry_retire(write->registry, &write->leaving->node);

@@ -169,10 +169,6 @@ void table_remove(const struct slot *slot, uint64_t hash) {
 
 /* ---- growth ---- */
 
-bool table_moving(const struct partition *partition) {
-    return table_next(table_oldest(partition)) != NULL;
-}
-
 bool table_full(const struct partition *partition) {
     const struct table *newest = table_newest(partition);
     bool full = newest->used + 1 > newest->limit;

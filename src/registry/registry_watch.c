@@ -107,8 +107,7 @@ static bool ticket_take(struct watch *watch, bool last, struct ticket *ret_ticke
     return taken;
 }
 
-void tickets_take(const struct shelf *shelf, uint64_t hash, struct tickets *ret_tickets) {
-    ret_tickets->count = 0;
+void tickets_take_some(const struct shelf *shelf, uint64_t hash, struct tickets *ret_tickets) {
     for (struct subscription *at = shelf->subscriptions; at != NULL; at = at->next) {
         if ((at->done || hash < at->cursor) &&
             ticket_take(at->watch, false, &ret_tickets->taken[ret_tickets->count])) {

@@ -42,10 +42,10 @@ static void row_put_fresh(struct write *write, const struct slot *replaced, row_
     if (old != REF_NONE) {
         row_leave(write, old, &ret_putting->removal);
     }
-    owner_link(registry, ref, actor); /* first: its lock would wait for what is stored before */
     row->actor = actor;
     name_fill(row, &write->key);
     state_put(write, row, values, ret_putting);
+    owner_link(registry, ref, actor); /* the row is whole: owner_any reads it */
     if (old != REF_NONE) {
         table_replace(replaced, ref);
     } else {
