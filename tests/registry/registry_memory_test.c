@@ -240,10 +240,48 @@ static void limbo(void **unused) {
     rig_end(&scene.rig);
 }
 
+/* Rows that wait for a reader who does not move on are bounded: then FULL, until he does. */
+static void waiting(void **unused) {
+    (void)unused;
+    struct rig rig;
+    unsigned reader;
+    enum troupe_error error = TROUPE_OK;
+    struct registry_statistics statistics;
+    rig_begin(&rig, 1, &(struct registry_options){.partitions = 1});
+    actor_ref actor = rig_spawn(&rig, NULL, NULL);
+    struct grace *grace = runtime_grace(rig.runtime);
+    OK(grace_register(grace, &reader));
+    OK(rig_register(&rig, "agents", "stays", actor, 1));
+    const struct registry_row *row = registry_lookup(rig.registry, "agents", "stays", 0);
+    for (unsigned at = 0; at < LIMBO_ROWS_MAX + 2 * CHUNK_UNITS && error == TROUPE_OK; at++) {
+        error = rig_register(&rig, "agents", "goes", actor, 1);
+        if (error == TROUPE_OK) {
+            OK(registry_unregister(rig.registry, "agents", "goes", actor));
+        }
+    }
+    assert_int_equal(error, TROUPE_FULL);
+    registry_statistics(rig.registry, &statistics);
+    assert_true(statistics.waiting > LIMBO_ROWS_MAX);
+    rig_named(row, "stays");
+    OK(registry_set_health(rig.registry, "agents", "stays", 0, HEALTH_DOWN)); /* needs no room */
+    for (unsigned at = 0; at < 4; at++) {
+        grace_quiescent(grace, reader);
+        grace_collect(grace);
+        OK(rig_register(&rig, "agents", "stays", actor, 1)); /* takes over what nobody waits for */
+    }
+    for (unsigned at = 0; at < 1000; at++) {
+        OK(rig_register(&rig, "agents", "goes", actor, 1));
+        OK(registry_unregister(rig.registry, "agents", "goes", actor));
+    }
+    grace_unregister(grace, reader);
+    rig_audit(&rig, true);
+    rig_end(&rig);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(create),   cmocka_unit_test(calls), cmocka_unit_test(monitors),
-        cmocka_unit_test(removals), cmocka_unit_test(limbo),
+        cmocka_unit_test(removals), cmocka_unit_test(limbo), cmocka_unit_test(waiting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
