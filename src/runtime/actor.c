@@ -198,11 +198,7 @@ static inline enum troupe_error deliver_near(struct runtime *runtime, struct wor
     mailbox_put(&actor->mailbox, message);
     if (!actor->ready) {
         actor->ready = true;
-        if (__builtin_expect(worker->queue.next == NULL && !runtime->sim, 1)) {
-            worker->queue.next = actor;
-        } else {
-            scheduler_ready(worker, actor, true);
-        }
+        scheduler_ready(worker, actor);
     }
     return TROUPE_OK;
 }
@@ -279,9 +275,8 @@ void actor_deliver_system(struct runtime *runtime, struct worker *worker, actor_
     }
 }
 
-static __attribute__((noinline)) enum troupe_error queue_displaced(struct worker *worker,
-                                                                   struct actor *actor) {
-    scheduler_ready(worker, actor, false);
+static __attribute__((noinline)) enum troupe_error ready_behind(struct worker *worker, struct actor *actor) {
+    scheduler_ready(worker, actor);
     return TROUPE_OK;
 }
 
@@ -334,9 +329,11 @@ enum troupe_error actor_send(struct runtime *runtime, struct turn *turn, actor_r
         return TROUPE_OK;
     }
     actor->ready = true;
-    struct actor *before = worker->queue.next;
+    if (__builtin_expect((worker->queue.next != NULL) | (worker->queue.waiting != 0), 0)) {
+        return ready_behind(worker, actor);
+    }
     worker->queue.next = actor;
-    return __builtin_expect(before == NULL, 1) ? TROUPE_OK : queue_displaced(worker, before);
+    return TROUPE_OK;
 }
 
 bool actor_alive(struct runtime *runtime, actor_ref ref) {

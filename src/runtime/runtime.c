@@ -13,9 +13,8 @@
 #define BUDGET_DEFAULT_NS 1000000U
 #define GRACE_READERS_OUTSIDE 64U
 #define GRACE_RETIRED_MAX 262144U
-#define SLICE 256U
 #define BURST 512U
-#define STEP_NS_MAX 20000U
+#define STEP_NS_MAX 100000U
 #define CLOCK_NS_MAX 2000U
 
 static void runtime_release(struct runtime *runtime) {
@@ -95,7 +94,6 @@ enum troupe_error runtime_create(struct env *env, struct account *account,
     if (sim) {
         random_seed(&runtime->draws, env_random(env), 0);
     }
-    runtime->slice = sim ? 1 : SLICE;
     runtime->burst = sim ? 1 : BURST;
     runtime->turn_budget_ns = options->turn_budget_ns != 0 ? options->turn_budget_ns : BUDGET_DEFAULT_NS;
     runtime->mailbox_len_max = options->mailbox_len_max != 0 ? options->mailbox_len_max : MAILBOX_DEFAULT;

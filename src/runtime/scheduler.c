@@ -1,8 +1,8 @@
 /* The scheduler: which actor a worker runs next, what it gives to others, and who is woken for what.
  *
- * Order:   first the actor that the last turn made ready (so an answer finds its question's cache lines warm), at
- * most STREAK_MAX times in a row; then a fair pick: what other threads brought is taken in, and who waits longest comes
- * next, pinned actors and others in turn (simulated: drawn).
+ * Order:   first in, first out, pinned actors and others in turn (simulated: drawn); every STREAK_MAX picks at the
+ * latest, what other threads brought is taken in. To run first whom the last turn made ready was measured and left: a
+ * coordinator then hears each answer alone, in place of all that a round brings (a batch in 150 us, not 35).
  * Giving:  queues are private. A worker that sees another one idle at the end of a step gives it half of its queue
  * (Acar, Chargueraud, Rainey 2013: private deques, sender-initiated), if who is last in it would wait for WAIT_NS_MIN
  * or longer at the pace of the step: a wake and the lines that then travel between the cores cost some 10 us, so two
@@ -16,7 +16,7 @@
 #include "runtime/worker.h"
 
 #define GIVEN_MAX 256U
-#define WAIT_NS_MIN 30000U
+#define WAIT_NS_MIN 100000U
 #define DRAWN_FROM 8U
 #define SCATTERED 4U
 
@@ -47,16 +47,14 @@ static void queue_push(struct run_queue *queue, struct actor *actor) {
     /* Relaxed: it is ours. */
     bool pinned = (atomic_load_explicit(&actor->owner, memory_order_relaxed) & OWNER_PINNED) != 0;
     list_push(pinned ? &queue->pinned : &queue->others, actor);
+    queue->waiting++;
 }
 
 /* Simulated: any of the first few, drawn from the seed, so that orders which threads would bring about are seen. */
 static struct actor *queue_draw(struct runtime *runtime, struct run_queue *queue) {
-    bool others = queue->others.count > 0, pinned = queue->pinned.count > 0;
-    if (!others && !pinned) {
-        return NULL;
-    }
-    bool turned = pinned && (!others || random_below(&runtime->draws, 2) != 0);
-    struct run_list *list = turned ? &queue->pinned : &queue->others;
+    bool pinned =
+        queue->pinned.count > 0 && (queue->others.count == 0 || random_below(&runtime->draws, 2) != 0);
+    struct run_list *list = pinned ? &queue->pinned : &queue->others;
     uint64_t most = list->count < DRAWN_FROM ? list->count : DRAWN_FROM;
     for (uint64_t later = random_below(&runtime->draws, most); later > 0; later--) {
         list_push(list, list_pop(list));
@@ -65,17 +63,18 @@ static struct actor *queue_draw(struct runtime *runtime, struct run_queue *queue
 }
 
 static struct actor *queue_pop(struct runtime *runtime, struct run_queue *queue) {
+    struct actor *actor = queue->next;
+    queue->streak = 0;
+    if (actor != NULL || queue->waiting == 0) {
+        queue->next = NULL;
+        return actor;
+    }
+    queue->waiting--;
+    queue->taken++;
     if (__builtin_expect(runtime->sim, 0)) {
         return queue_draw(runtime, queue);
     }
     bool others = queue->others.count > 0, pinned = queue->pinned.count > 0;
-    queue->streak = 0;
-    if (!others && !pinned) {
-        struct actor *actor = queue->next;
-        queue->next = NULL;
-        return actor;
-    }
-    queue->taken++;
     queue->turned = pinned && !(queue->turned && others); /* in turn, when there are both */
     return list_pop(queue->turned ? &queue->pinned : &queue->others);
 }
@@ -132,6 +131,7 @@ static unsigned half_take(struct worker *worker, unsigned to, struct cell **ret_
     while (taken.count < wanted) {
         struct actor *actor = list_pop(list);
         list_push(&taken, actor);
+        worker->queue.waiting--;
         /* Release pairs with the acquire in actor_deliver and owner_of: the new owner sees what we did. */
         atomic_store_explicit(&actor->owner, (uint8_t)to, memory_order_release);
     }
@@ -179,21 +179,17 @@ static bool scatter(struct worker *worker, struct actor *actor) {
     return true;
 }
 
-void scheduler_ready(struct worker *worker, struct actor *actor, bool next) {
+void scheduler_ready(struct worker *worker, struct actor *actor) {
     struct run_queue *queue = &worker->queue;
     if (__builtin_expect(worker->runtime->sim, 0)) {
-        if (scatter(worker, actor)) {
-            return;
+        if (!scatter(worker, actor)) {
+            queue_push(queue, actor);
         }
-    } else if (next) {
-        struct actor *before = queue->next;
+    } else if (queue->next == NULL && queue->waiting == 0) {
         queue->next = actor;
-        if (before == NULL) {
-            return;
-        }
-        actor = before;
+    } else {
+        queue_push(queue, actor);
     }
-    queue_push(queue, actor);
 }
 
 /* ---- from other threads ---- */

@@ -22,6 +22,9 @@
 #define CPU_STEPS 1024U   /* steps between publications of the thread's CPU time */
 /* And, when it parks, the least wall time between them: the system call costs 1.4 us, a park as much. */
 #define CPU_PARK_NS 1000000U
+#define SLICE 32U
+#define SLICE_CROWD 256U
+#define CROWD 512U /* requests */
 #define CALM_MIN 64U
 #define GROUP_MAX                                                                                            \
     16U /* clock_ticks_max / calm_ticks_max: a calm group does not outlast a reading of the clock */
@@ -198,6 +201,13 @@ struct message *turn_take(struct turn *turn) {
     return message;
 }
 
+/* Turns in a row: a few, so that what several actors pass on is still in the cache; more where a crowd waits. */
+static inline unsigned slice_of(const struct runtime *runtime, const struct actor *actor, unsigned most) {
+    unsigned queued = GATE_REQUESTS_OF(atomic_load_explicit(&actor->gate, memory_order_relaxed)); /* about */
+    unsigned slice = runtime->sim ? 1 : queued < CROWD ? SLICE : SLICE_CROWD;
+    return slice < most ? slice : most;
+}
+
 /* Runs up to `most` turns of one actor, none after until_ns, and puts it where it belongs afterwards. Returns the
  * turns. */
 static unsigned actor_run(struct worker *worker, struct actor *actor, unsigned most, uint64_t until_ns) {
@@ -207,6 +217,7 @@ static unsigned actor_run(struct worker *worker, struct actor *actor, unsigned m
     }
     struct message *last, *message = mailbox_take_all(&actor->mailbox, &last);
     const struct slice slice = {actor, actor->handle, actor->state, actor_self(actor)};
+    most = slice_of(worker->runtime, actor, most);
     worker->exiting = actor->exiting;
     while (message != NULL && turns < most && !worker->exiting && worker->meter.now_ns <= until_ns) {
         struct message *next = message_next(message);
@@ -238,7 +249,7 @@ static unsigned actor_run(struct worker *worker, struct actor *actor, unsigned m
         actor_end(worker->runtime, worker, actor, (enum troupe_error)actor->exit_reason);
         actor_drain(worker->runtime, worker, actor, false); /* else at the notice that is under way */
     } else if (actor->mailbox.last != NULL) {
-        scheduler_ready(worker, actor, false);
+        scheduler_ready(worker, actor);
     } else {
         actor->ready = false;
     }
@@ -337,8 +348,7 @@ struct env_step worker_step(void *context, unsigned index) {
         if (actor == NULL) {
             break;
         }
-        unsigned most = runtime->burst - turns;
-        turns += actor_run(worker, actor, most < runtime->slice ? most : runtime->slice, until_ns);
+        turns += actor_run(worker, actor, runtime->burst - turns, until_ns);
     }
     worker_clock_close(worker);
     scheduler_give(worker, worker->meter.now_ns - started_ns);

@@ -22,19 +22,19 @@ static inline void count_up(counter *total, uint64_t by) {
                           memory_order_relaxed);
 }
 
-/* Runnable actors of one worker; its own. `next` is the one that the running actor made ready last: what was just
- * written is still in the cache, and an answer comes before other work. Pinned ones wait apart from those that can
- * be given to other workers. */
+/* Runnable actors of one worker; its own, first in, first out. An actor that is made ready when nobody waits goes into
+ * `next`, where it costs least and cannot be given away; pinned ones wait apart from those that can be. */
 struct run_list {
     struct cell *first, *last; /* oldest first, linked by their cells */
     unsigned count;
 };
 struct run_queue {
-    struct actor *next;
+    struct actor *next; /* the oldest of all */
+    unsigned waiting;   /* in the lists */
+    unsigned streak;    /* times in a row that `next` was there */
+    unsigned taken;     /* from the lists, in this step */
+    bool turned;        /* the last one of a list came from `pinned` */
     struct run_list others, pinned;
-    unsigned streak; /* times in a row that `next` was preferred */
-    unsigned taken;  /* from the lists, in this step */
-    bool turned;     /* the last one of a list came from `pinned` */
 };
 
 struct worker_counts {
@@ -198,7 +198,7 @@ struct actor_names *actor_names_new(struct account *account);
 void actor_names_free(struct runtime *runtime);
 
 /* scheduler.c */
-void scheduler_ready(struct worker *worker, struct actor *actor, bool next); /* ours, and in no queue */
+void scheduler_ready(struct worker *worker, struct actor *actor); /* ours, and in no queue */
 #define STREAK_MAX 16U
 struct actor *scheduler_pick_fair(struct worker *worker);
 static inline struct actor *scheduler_pick(struct worker *worker) {
