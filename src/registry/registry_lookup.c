@@ -76,27 +76,43 @@ static __attribute__((noinline)) const struct registry_row *get_slow(const struc
     return key_make(registry, space, name, length, &key) ? key_get(registry, &key, now_ns) : NULL;
 }
 
-/* The same, of a name of up to 16 bytes that is in its bucket and has no lease: else *ret_sure is false. */
+#define FAST_BUCKETS 4U
+
+/* The same, of a name of up to 16 bytes, in one table, without a lease, not far from its bucket: else *ret_sure is
+ * false. */
 static inline const struct registry_row *get_fast(const struct registry *registry, registry_space space,
                                                   const char *name, size_t length, bool *ret_sure) {
     struct key_words words = key_words(name, length);
     uint64_t hash = key_hash_short(registry, space, words), past;
     const struct table *table = table_of(registry, hash);
-    const struct bucket *bucket = &table->buckets[hash_bucket(hash, table->count)];
-    uint32_t slots = bucket_slots(bucket, hash_tag(hash), &past);
-    *ret_sure = true;
-    if (__builtin_expect(slots != 0, 1)) {
-        const struct registry_row *row = ref_row(registry, bucket, (unsigned)__builtin_ctz(slots));
-        uint64_t state = row_state(row);
-        if (__builtin_expect(key_is_short(words, key_check(space, length), row, state), 1) &&
-            __builtin_expect((state & STATE_PLAIN) != 0, 1)) {
-            return row;
-        }
-    } else if (past == 0 && atomic_load_explicit(&table->next, memory_order_acquire) == NULL) {
-        return NULL;
-    }
+    uint64_t at = hash_bucket(hash, table->count);
     *ret_sure = false;
+    for (unsigned probed = 0; probed < FAST_BUCKETS && at < table->count; probed++, at++) {
+        const struct bucket *bucket = &table->buckets[at];
+        uint32_t slots = bucket_slots(bucket, hash_tag(hash), &past);
+        if (__builtin_expect(slots != 0, 1)) {
+            const struct registry_row *row = ref_row(registry, bucket, (unsigned)__builtin_ctz(slots));
+            uint64_t state = row_state(row);
+            bool is = key_is_short(words, key_check(space, length), row, state);
+            return __builtin_expect(is && (state & STATE_PLAIN) != 0, 1) ? row : NULL;
+        }
+        if (past == 0) {
+            *ret_sure = atomic_load_explicit(&table->next, memory_order_acquire) == NULL; /* table_extend */
+            return NULL;
+        }
+    }
     return NULL;
+}
+
+/* Counted already, but for a miss. */
+static __attribute__((noinline)) const struct registry_row *get_rest(const struct registry *registry,
+                                                                     registry_space space, const char *name,
+                                                                     size_t length, uint64_t now_ns) {
+    const struct registry_row *row = get_slow(registry, space, name, length, now_ns);
+    if (row == NULL) {
+        lookups_add(registry, 0, 1);
+    }
+    return row;
 }
 
 /* Of a thread that has no counters of its own, or with the time it takes. */
@@ -107,39 +123,39 @@ static __attribute__((noinline)) const struct registry_row *get_timed(const stru
     uint64_t began = env_ticks(registry->env);
     const struct registry_row *row =
         key_short(length) ? get_fast(registry, space, name, length, &sure) : NULL;
-    row = sure ? row : get_slow(registry, space, name, length, now_ns);
+    row = sure || row != NULL ? row : get_slow(registry, space, name, length, now_ns);
     uint64_t took = env_ticks(registry->env) - began;
-    lookups_add(registry, 1, row == NULL);
-    const struct lookups *mine = lookups_mine(registry);
-    if (mine != NULL && atomic_load_explicit(&mine->all, memory_order_relaxed) % TIMED_EVERY == 0) {
+    if (lookups_add(registry, 1, row == NULL) % TIMED_EVERY == 0) {
         lookups_took(registry, row != NULL ? LOOKUP_HIT : LOOKUP_MISSED, took);
     }
     return row;
 }
 
+/* Each call is the last thing that is done, so that nothing is kept across one. */
 const struct registry_row *registry_get(struct registry *registry, registry_space space, const char *name,
                                         size_t length, uint64_t now_ns) {
-    struct lookups *mine = lookups_mine(registry);
-    if (__builtin_expect(mine == NULL, 0)) {
+    size_t place = lookups_place;
+    if (__builtin_expect(place == LOOKUPS_NOWHERE, 0)) {
         return get_timed(registry, space, name, length, now_ns);
     }
+    struct lookups *mine = lookups_at(registry, place);
     uint64_t all = atomic_load_explicit(&mine->all, memory_order_relaxed) + 1; /* ours */
     if (__builtin_expect(all % TIMED_EVERY == 0, 0)) {
         return get_timed(registry, space, name, length, now_ns);
     }
     atomic_store_explicit(&mine->all, all, memory_order_relaxed); /* ours */
-    bool sure = false;
-    const struct registry_row *row = NULL;
     if (__builtin_expect(key_short(length), 1)) {
-        row = get_fast(registry, space, name, length, &sure);
+        bool sure;
+        const struct registry_row *row = get_fast(registry, space, name, length, &sure);
+        if (__builtin_expect(row != NULL, 1)) {
+            return row;
+        }
+        if (sure) {
+            counted(&mine->missed, 1);
+            return NULL;
+        }
     }
-    if (__builtin_expect(!sure, 0)) {
-        row = get_slow(registry, space, name, length, now_ns);
-    }
-    if (row == NULL) {
-        counted(&mine->missed, 1);
-    }
-    return row;
+    return get_rest(registry, space, name, length, now_ns);
 }
 
 const struct registry_row *registry_lookup(struct registry *registry, const char *name_space,

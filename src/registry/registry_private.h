@@ -490,13 +490,15 @@ static inline struct links *links_of(const struct registry *registry, row_ref re
 }
 
 /* counting look-ups (registry_statistics.c) */
-extern _Thread_local unsigned lookups_number __attribute__((tls_model("initial-exec")));
-/* The thread's own counters; NULL: it has none yet, or shares the last. */
-static inline struct lookups *lookups_mine(const struct registry *registry) {
-    unsigned at = lookups_number - 1;
-    return __builtin_expect(at < COUNTERS - 1, 1) ? &registry->lookups[at] : NULL;
+/* Where the thread's own counters are in registry.lookups, in bytes; LOOKUPS_NOWHERE: it has none yet, or shares the
+ * last. */
+#define LOOKUPS_NOWHERE SIZE_MAX
+extern _Thread_local size_t lookups_place __attribute__((tls_model("initial-exec")));
+static inline struct lookups *lookups_at(const struct registry *registry, size_t place) {
+    return (struct lookups *)(void *)((char *)registry->lookups + place);
 }
-void lookups_add(const struct registry *registry, size_t all, size_t missed);
+/* Returns how many there are now on the thread's line. */
+uint64_t lookups_add(const struct registry *registry, size_t all, size_t missed);
 void lookups_took(const struct registry *registry, enum lookup which, uint64_t ticks);
 
 /* Frees `node`'s block after every reader has moved on. Never fails: when the grace list is full the block

@@ -5,16 +5,19 @@
  * Threads: any. Memory: the registry's. */
 #include "registry/registry_private.h"
 
-_Thread_local unsigned lookups_number __attribute__((tls_model("initial-exec")));
+_Thread_local size_t lookups_place __attribute__((tls_model("initial-exec"))) = LOOKUPS_NOWHERE;
 
 /* The first COUNTERS - 1 threads of the process have lines of their own. */
 static struct lookups *lookups_line(const struct registry *registry, bool *ret_shared) {
     static _Atomic unsigned threads;
-    if (lookups_number == 0) {
-        lookups_number = 1 + atomic_fetch_add_explicit(&threads, 1, memory_order_relaxed); /* no order */
+    static _Thread_local bool numbered;
+    if (!numbered) {
+        numbered = true;
+        unsigned number = atomic_fetch_add_explicit(&threads, 1, memory_order_relaxed); /* no order */
+        lookups_place = number < COUNTERS - 1 ? number * sizeof(struct lookups) : LOOKUPS_NOWHERE;
     }
-    *ret_shared = lookups_number >= COUNTERS;
-    return &registry->lookups[*ret_shared ? COUNTERS - 1 : lookups_number - 1];
+    *ret_shared = lookups_place == LOOKUPS_NOWHERE;
+    return *ret_shared ? &registry->lookups[COUNTERS - 1] : lookups_at(registry, lookups_place);
 }
 
 static void count_in(_Atomic uint64_t *total, uint64_t by, bool shared) {
@@ -25,13 +28,16 @@ static void count_in(_Atomic uint64_t *total, uint64_t by, bool shared) {
     }
 }
 
-void lookups_add(const struct registry *registry, size_t all, size_t missed) {
+uint64_t lookups_add(const struct registry *registry, size_t all, size_t missed) {
     bool shared;
     struct lookups *line = lookups_line(registry, &shared);
-    count_in(&line->all, all, shared);
+    if (all != 0) {
+        count_in(&line->all, all, shared);
+    }
     if (missed != 0) {
         count_in(&line->missed, missed, shared);
     }
+    return atomic_load_explicit(&line->all, memory_order_relaxed);
 }
 
 static unsigned took_slot(uint64_t ticks) {
