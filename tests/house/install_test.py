@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """What `./dev install` puts in place is enough: an installed program finds its plugins and tells of its examples."""
+import json
 import os
 import shutil
 import subprocess
@@ -7,7 +8,8 @@ import tempfile
 import unittest
 
 BUILD = os.environ.get("TROUPE_BUILD_ROOT", "")
-WANTED = ["bin/troupe", "include/troupe_plugin.h", "share/man/man1/troupe.1", "share/doc/troupe/LICENSE",
+WANTED = ["bin/troupe", "include/troupe.h", "include/troupe_plugin.h", "share/troupe/examples/embed/embed.c",
+          "share/man/man1/troupe.1", "share/doc/troupe/LICENSE",
           "share/doc/troupe/pipeline.md", "share/doc/troupe/scenario.md", "share/troupe/scenarios/seed-registry.yaml",
           "share/doc/troupe/worker-protocol.schema.json",
           "share/troupe/sdk/python/troupe_worker.py", "share/troupe/examples/digits/digits.csv",
@@ -15,6 +17,25 @@ WANTED = ["bin/troupe", "include/troupe_plugin.h", "share/man/man1/troupe.1", "s
 
 
 class Install(unittest.TestCase):
+    def embed(self, prefix, description, place):
+        """The program of examples/embed, built by pkg-config's word against what was installed."""
+        tools = [tool for tool in ("cc", "pkg-config") if not shutil.which(tool)]
+        with open(os.path.join(BUILD, "meson-info", "intro-buildoptions.json"), encoding="utf-8") as options:
+            build = {option["name"]: option["value"] for option in json.load(options)}
+        if tools or build.get("b_sanitize", "none") != "none":
+            return
+        path = os.path.dirname(os.path.join(place, description))
+        flags = subprocess.run(["pkg-config", f"--define-variable=prefix={prefix}", "--cflags", "--libs", "troupe"],
+                               check=True, capture_output=True, text=True,
+                               env=dict(os.environ, PKG_CONFIG_PATH=path)).stdout.split()
+        program = os.path.join(place, "embed")
+        source = os.path.join(prefix, "share/troupe/examples/embed/embed.c")
+        subprocess.run(["cc", "-std=c11", "-Wall", "-Wextra", "-Werror", source, *flags, "-o", program], check=True)
+        libraries = os.path.dirname(path)
+        told = subprocess.run([program], check=True, capture_output=True, text=True,
+                              env=dict(os.environ, LD_LIBRARY_PATH=libraries)).stdout
+        self.assertIn("the counter stands at 6", told)
+
     def test_an_installed_program_works(self):
         if not shutil.which("meson") or not os.path.exists(os.path.join(BUILD, "troupe")):
             self.skipTest("there is no meson, or no build")
@@ -27,6 +48,7 @@ class Install(unittest.TestCase):
         prefix = next(name for name in files if name.endswith("bin/troupe"))[:-len("bin/troupe")]
         for name in WANTED:
             self.assertIn(prefix + name, files)
+        self.embed(os.path.join(place, prefix), next(name for name in files if name.endswith("/troupe.pc")), place)
         plugins = [os.path.dirname(name) for name in files if name.endswith("libdigits.so")]
         if not plugins:
             self.skipTest("the digits plugin is not built")
