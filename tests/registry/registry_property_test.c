@@ -10,7 +10,7 @@
 #define STEPS 40000U
 
 struct entry {
-    char name[24];
+    char name[128];
     const char *name_space;
     bool there;
     actor_ref actor;
@@ -294,7 +294,15 @@ static void live(struct model *model, uint64_t seed, unsigned partitions) {
     OK(registry_warm_create(model->rig.registry, 16, &model->warm));
     model->now_ns = SECOND; /* ahead of the env's */
     for (size_t at = 0; at < KEYS; at++) {
-        snprintf(model->entries[at].name, sizeof model->entries[at].name, "name-%zu", at / 2);
+        /* Of all the ways in which names are compared: up to 3, 8, 16 bytes, and several units of a chunk. */
+        static const char *const fronts[] = {"", "n-", "name-", "agents-name-",
+                                             "a name of more than one unit, number "};
+        snprintf(model->entries[at].name, sizeof model->entries[at].name, "%s%zu", fronts[at / 2 % 5],
+                 at / 2);
+        if (at / 2 % 25 == 24) {
+            size_t length = strlen(model->entries[at].name);
+            memset(model->entries[at].name + length, 'x', at / 10);
+        }
         model->entries[at].name_space = at % 2 ? "odd" : "even";
     }
     for (size_t at = 0; at < ACTORS; at++) {

@@ -278,6 +278,53 @@ static void many(void **unused) {
     rig_end(&rig);
 }
 
+/* Past what a word holds: versions of more than 32 bits, and more capability sets than are numbered. */
+static void beyond_a_word(void **unused) {
+    (void)unused;
+    struct rig rig;
+    char name[32];
+    struct registry_view view;
+    uint64_t version = STATE_VERSION_MAX - 6, renewed;
+    rig_begin(&rig, 1, &(struct registry_options){.partitions = 1});
+    actor_ref actor = rig_spawn(&rig, NULL, NULL);
+    rig.registry->partitions[0].version = version;
+    for (unsigned round = 0; round < 12; round++) {
+        struct registration registration = rig_registration("agents", "old", actor, 3);
+        OK(registry_register(rig.registry, &registration, 0, &renewed, NULL));
+        assert_true(renewed > version);
+        OK(registry_set_health(rig.registry, "agents", "old", renewed, HEALTH_DOWN));
+        const struct registry_row *row = registry_lookup(rig.registry, "agents", "old", 0);
+        registry_row_view(rig.registry, row, &view);
+        assert_true(view.version > renewed);
+        assert_int_equal(view.capabilities->bits[0], 3);
+        assert_int_equal(view.health, HEALTH_DOWN);
+        version = view.version;
+        rig_audit(&rig, true);
+        if (round % 3 == 2) {
+            OK(registry_unregister(rig.registry, "agents", "old", actor));
+        }
+    }
+    assert_true(version > STATE_VERSION_MAX);
+    for (unsigned at = 0; at < SETS_MAX + 300; at++) {
+        snprintf(name, sizeof name, "key-%u", at);
+        struct registration registration = rig_registration("agents", name, actor, at + 1);
+        registration.capabilities.bits[3] = at % 2;
+        OK(registry_register(rig.registry, &registration, 0, &renewed, NULL));
+    }
+    for (unsigned at = 0; at < SETS_MAX + 300; at++) {
+        snprintf(name, sizeof name, "key-%u", at);
+        registry_row_view(rig.registry, registry_lookup(rig.registry, "agents", name, 0), &view);
+        assert_int_equal(view.capabilities->bits[0], at + 1);
+        assert_int_equal(view.capabilities->bits[3], at % 2);
+    }
+    struct capability_set wanted = {{0, 0, 0, 1}};
+    static const struct registry_row *rows[2 * SETS_MAX];
+    assert_int_equal(registry_find(rig.registry, "agents", &wanted, rows, ARRAY_COUNT(rows)),
+                     (SETS_MAX + 300) / 2);
+    rig_audit(&rig, true);
+    rig_end(&rig);
+}
+
 /* Nearly all rows go: compaction gives the tables back, and those that are left are found all the while. */
 static void compaction(void **unused) {
     (void)unused;
@@ -373,10 +420,10 @@ static void ends(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(holders), cmocka_unit_test(namespaces), cmocka_unit_test(values),
-        cmocka_unit_test(wrong),   cmocka_unit_test(rows_bound), cmocka_unit_test(health),
-        cmocka_unit_test(many),    cmocka_unit_test(compaction), cmocka_unit_test(churn),
-        cmocka_unit_test(ends),
+        cmocka_unit_test(holders), cmocka_unit_test(namespaces),    cmocka_unit_test(values),
+        cmocka_unit_test(wrong),   cmocka_unit_test(rows_bound),    cmocka_unit_test(health),
+        cmocka_unit_test(many),    cmocka_unit_test(beyond_a_word), cmocka_unit_test(compaction),
+        cmocka_unit_test(churn),   cmocka_unit_test(ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
