@@ -24,6 +24,7 @@ static void runtime_release(struct runtime *runtime) {
     cell_table_free(&runtime->oneshots);
     pool_free(&runtime->pool);
     actor_names_free(runtime);
+    turn_records_free(runtime);
     memory_free(account, runtime->workers);
     memory_free(account, runtime);
 }
@@ -45,6 +46,10 @@ static enum troupe_error runtime_fill(struct runtime *runtime, uint32_t actors_m
         error = grace_create(account, runtime->workers_count + GRACE_READERS_OUTSIDE, GRACE_RETIRED_MAX,
                              &runtime->grace);
     }
+    if (error != TROUPE_OK) {
+        return error;
+    }
+    error = turn_records_begin(runtime);
     if (error != TROUPE_OK) {
         return error;
     }
@@ -89,6 +94,8 @@ enum troupe_error runtime_create(struct env *env, struct account *account,
     runtime->env = env;
     runtime->account = account;
     runtime->tracer = options->tracer;
+    runtime->sink = options->record;
+    runtime->whole = sim || options->record.write != NULL;
     runtime->workers_count = workers;
     runtime->sim = sim;
     if (sim) {
@@ -149,6 +156,7 @@ enum troupe_error runtime_run(struct runtime *runtime) {
     if (error != TROUPE_OK) { /* a simulation that ended in the middle: its jobs point to actors' states */
         env_jobs_wait(runtime->env);
     }
+    turn_records_end(runtime);
     runtime_end(runtime);
     return error;
 }

@@ -101,12 +101,35 @@ struct actor_spec {
     actor_ref link; /* when not 0: its DOWN goes there, and it ends when that one ends abnormally */
 };
 
+/* The record of turns, for executing a real run again under a debugger: 16 bytes a turn, and 16 for each version of
+ * a registry row that a turn says it read. Which message a turn took is told by its sender, for the messages of one
+ * sender to one actor keep their order: the oldest one of that sender. A worker's records come in the order of its
+ * turns; those of several workers are put together by whose message a turn took. */
+#define TURN_RECORD_READ UINT16_MAX
+struct turn_record {
+    uint32_t actor; /* slot of whose turn it is */
+    uint16_t kind;  /* of the message taken; TURN_RECORD_READ: a read of that turn */
+    uint16_t worker;
+    union {
+        struct {
+            uint32_t sender, token; /* slot, 0: no actor; the lower half, to compare */
+        } message;
+        uint64_t version;
+    } of;
+};
+struct turn_sink {
+    /* On the worker's thread, a block at a time; the last ones before runtime_run returns. Must not block. */
+    void (*write)(void *context, const struct turn_record *records, size_t count);
+    void *context;
+};
+
 struct runtime_options {
     unsigned workers;         /* 0: env_cores (sim: env_sim_workers), at least 1 */
     unsigned actors_max;      /* 0: 1,048,576; slots are allocated in segments as needed */
     unsigned mailbox_len_max; /* 0: 1024 */
     uint64_t turn_budget_ns;  /* 0: 1 ms */
     struct tracer *tracer;    /* may be NULL */
+    struct turn_sink record;  /* of turns; write NULL: off, and then it costs nothing */
 };
 MUST_CHECK enum troupe_error runtime_create(struct env *env, struct account *account,
                                             const struct runtime_options *options,
@@ -135,6 +158,7 @@ MUST_CHECK enum troupe_error actor_ask(struct turn *turn, actor_ref to, struct m
  * message that is destroyed unanswered answers DEAD: to answer in a later turn, keep it (turn_take). The turn
  * may be NULL. */
 void actor_reply(struct turn *turn, const struct message *asked, struct message **reply);
+void turn_record_read(struct turn *turn, uint64_t version); /* nothing happens when the record is off */
 bool actor_alive(struct runtime *runtime, actor_ref actor);
 void actor_exit(struct turn *turn, enum troupe_error reason); /* self, after this turn */
 /* Sends EXIT; any thread. After the turn that handles it the actor ends with `reason`, unless the handler

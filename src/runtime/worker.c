@@ -148,7 +148,7 @@ static inline struct turn turn_of(struct worker *worker, const struct slice *sli
                          .message = message};
 }
 
-/* Kinds of the runtime's own, and all of a simulation: the turn with everything around it. */
+/* Kinds of the runtime's own, and all of a simulation or a record: the turn with everything around it. */
 static __attribute__((noinline)) void turn_run_whole(struct worker *worker, const struct slice *slice,
                                                      struct message *message) {
     struct runtime *runtime = worker->runtime;
@@ -161,6 +161,9 @@ static __attribute__((noinline)) void turn_run_whole(struct worker *worker, cons
     if (runtime->sim) {
         env_note(runtime->env, (uint64_t)worker->index << 32 | actor_ref_slot(turn.self),
                  (uint64_t)message->kind << 32 | actor_ref_slot(message->sender));
+    }
+    if (runtime->sink.write != NULL) {
+        turn_record_message(worker, &turn, message);
     }
     bool exit = message->kind == MESSAGE_EXIT;
     enum troupe_error reason = exit ? MESSAGE_PAYLOAD(message, struct message_exit)->reason : TROUPE_OK;
@@ -183,7 +186,7 @@ static inline void turn_run(struct worker *worker, const struct slice *slice, st
         return;
     }
     _Static_assert(MESSAGE_ASK_FAILED == 5, "the runtime's own kinds come first");
-    if (__builtin_expect(message->kind <= MESSAGE_ASK_FAILED || worker->runtime->sim, 0)) {
+    if (__builtin_expect(message->kind <= MESSAGE_ASK_FAILED || worker->runtime->whole, 0)) {
         turn_run_whole(worker, slice, message);
         return;
     }

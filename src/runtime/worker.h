@@ -76,6 +76,8 @@ struct worker {
     uint64_t cpu_base_ns; /* of its thread before the first step */
     uint64_t cpu_told_ns; /* when its CPU time was last published */
     uint64_t steps;
+    struct turn_record *records; /* of turns, not handed to the sink yet; NULL: there is no sink */
+    size_t records_count;
     struct timer_wheel wheel;
     /* any thread */
     _Alignas(64) _Atomic uint32_t
@@ -96,8 +98,10 @@ struct runtime {
     bool sim;
     struct random_stream draws; /* simulated: which of the ready actors comes next */
     bool ended;                 /* no more turns, ever */
-    unsigned slice;             /* messages per actor in a row */
-    unsigned burst;             /* turns per step */
+    bool whole;                 /* turns are simulated or recorded */
+    struct turn_sink sink;
+    unsigned slice; /* messages per actor in a row */
+    unsigned burst; /* turns per step */
     uint64_t turn_budget_ns;
     uint64_t calm_ticks_max;  /* a turn that takes no longer is calm */
     uint64_t clock_ticks_max; /* a reading of the clock serves turns that start within so many ticks of it */
@@ -184,6 +188,12 @@ static inline void message_destroy(struct runtime *runtime, struct worker *worke
         message_destroy_whole(runtime, worker, message);
     }
 }
+
+/* turn_record.c */
+MUST_CHECK enum troupe_error turn_records_begin(struct runtime *runtime);
+void turn_records_end(struct runtime *runtime);
+void turn_records_free(struct runtime *runtime);
+void turn_record_message(struct worker *worker, const struct turn *turn, const struct message *message);
 
 /* charge.c */
 MUST_CHECK enum troupe_error charge_join(struct runtime *runtime, struct account *account,
