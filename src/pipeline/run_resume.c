@@ -251,7 +251,8 @@ static enum troupe_error replay_tell(struct run *run, const struct replayed *tel
 
 static enum troupe_error replay_rows(struct replay *replay) {
     struct run *run = replay->run;
-    qsort(replay->rows, replay->count, sizeof *replay->rows, by_sequence);
+    if (replay->count > 1)
+        qsort(replay->rows, replay->count, sizeof *replay->rows, by_sequence);
     for (size_t i = 0; i < replay->count; i++) {
         const struct replayed *row = &replay->rows[i];
         if (row->sequence < 0 || row->sequence > SEQUENCE_MAX)
