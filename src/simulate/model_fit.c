@@ -353,11 +353,18 @@ static struct spread commit_times(const struct run_record *record) {
 static enum troupe_error calibrate(struct fitting *fitting, double wait, double commit_mean) {
     const struct run_record *record = fitting->record;
     struct model *model = fitting->model;
-    struct simulation simulation = {.model = model, .pipeline = record->pipeline, .seed = 1};
     struct simulated simulated = {0};
     if (model->trial_count > CALIBRATION_TRIALS_MAX)
         return TROUPE_OK;
+    struct pipeline *as_far = memory_alloc(fitting->account, sizeof *as_far);
+    if (as_far == NULL)
+        return no_memory(fitting);
+    *as_far = *record->pipeline;
+    as_far->trials = model->told; /* the budget may be far more than it came to */
+    as_far->deadline_ns = 0;
+    struct simulation simulation = {.model = model, .pipeline = as_far, .seed = 1};
     enum troupe_error error = simulate_run(&simulation, fitting->account, &simulated, fitting->fault);
+    memory_free(fitting->account, as_far);
     if (error != TROUPE_OK)
         return error;
     double crowding = (1 + wait) / (1 + simulated.core_wait);

@@ -77,8 +77,9 @@ static uint64_t events_at_least(const struct rank_request *request) {
     unsigned stages = 0, trials = request->model->told;
     for (unsigned s = 0; s < request->pipeline->stage_count; s++)
         stages += request->pipeline->stages[s].in_trial;
-    if (request->pipeline->trials > 0 && request->pipeline->trials < trials)
-        trials = request->pipeline->trials;
+    unsigned budget = request->pipeline->trials;
+    if (budget > 0 && (budget < trials || request->pipeline->deadline_ns == 0))
+        trials = budget;
     return (uint64_t)trials * stages * EVENTS_PER_STAGE;
 }
 
