@@ -315,10 +315,12 @@ enum troupe_error actor_send(struct runtime *runtime, struct turn *turn, actor_r
     unsigned request = message_classes[sent->kind] == MESSAGE_CLASS_REQUEST;
     unsigned credit = actor_credit_of(actor);
     uint64_t gate = atomic_load_explicit(&actor->gate, memory_order_relaxed);
-    if (__builtin_expect((GATE_GENERATION_OF(gate) != actor_ref_generation(to)) | (credit < request) |
-                             weighs(actor, sent) | mailbox_arrived(&actor->mailbox) | (sent->reply != 0) |
-                             (sent->runtime != runtime),
-                         0)) {
+    /* One branch for all of it. */
+    unsigned odd = (unsigned)(GATE_GENERATION_OF(gate) != actor_ref_generation(to)) |
+                   (unsigned)(credit < request) | (unsigned)weighs(actor, sent) |
+                   (unsigned)mailbox_arrived(&actor->mailbox) | (unsigned)(sent->reply != 0) |
+                   (unsigned)(sent->runtime != runtime);
+    if (__builtin_expect(odd, 0)) {
         return send_whole(runtime, turn, to, message);
     }
     *message = NULL;
@@ -329,7 +331,7 @@ enum troupe_error actor_send(struct runtime *runtime, struct turn *turn, actor_r
         return TROUPE_OK;
     }
     actor->ready = true;
-    if (__builtin_expect((worker->queue.next != NULL) | (worker->queue.waiting != 0), 0)) {
+    if (__builtin_expect(worker->queue.next != NULL || worker->queue.waiting != 0, 0)) {
         return ready_behind(worker, actor);
     }
     worker->queue.next = actor;

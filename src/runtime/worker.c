@@ -269,7 +269,11 @@ static void cpu_publish(struct worker *worker) {
 
 void worker_arrive(struct worker *worker) {
     struct runtime *runtime = worker->runtime;
+    unsigned tries = 0;
     while (!presence_enter(&worker->presence)) { /* afterwards we see which actors are not ours any more */
+        if (++tries % 64 == 0) {
+            thrd_yield(); /* who borrows may have lost its core */
+        }
     }
     worker->here = true;
     uint64_t bit = UINT64_C(1) << worker->index;
