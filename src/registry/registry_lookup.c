@@ -162,9 +162,13 @@ const struct registry_row *registry_lookup(struct registry *registry, const char
                                            const char *name, uint64_t now_ns) {
     const struct namespace *in = namespace_find(registry, name_space);
     const struct registry_row *row = NULL;
-    struct key key;
-    if (in != NULL && key_make(registry, in->id, name, strlen(name), &key)) {
-        row = key_get(registry, &key, now_ns);
+    bool sure = in == NULL;
+    size_t length = strlen(name);
+    if (in != NULL && key_short(length)) {
+        row = get_fast(registry, in->id, name, length, &sure);
+    }
+    if (row == NULL && !sure) {
+        row = get_slow(registry, in->id, name, length, now_ns);
     }
     if (row != NULL && !actor_alive(registry->runtime, row->actor)) {
         row = NULL;
