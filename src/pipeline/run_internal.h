@@ -190,7 +190,7 @@ struct run {
     uint64_t share_ns[SHARE_COUNT], stage_share_ns[PIPELINE_STAGES_MAX], trial_wall_ns, share_error_ns_max;
     struct durable durable[PIPELINE_PARALLEL_MAX + 2]; /* told of in the next row */
     unsigned durable_count;
-    struct map *clocks; /* actor_ref -> struct agent_clock */
+    struct map *clocks;                         /* actor_ref -> struct agent_clock */
     uint64_t process_cpu_ns, in_process_cpu_ns; /* at the start; of stages that this process computes */
     uint64_t executing_ns, cpu_ns, core_wait_ns, blocked_ns, tasks;
     uint64_t reused_stages;

@@ -73,7 +73,7 @@ struct report_event {
 struct report_finding { /* what analyze has to say, most important first */
     const char *title, *text;
 };
-struct report_lever { /* a change, and what a simulation expects of it */
+struct report_lever {                      /* a change, and what a simulation expects of it */
     const char *change, *effect, *command; /* command: that looks closer; NULL */
     bool assumed;                          /* nothing that a definition could say */
 };

@@ -46,7 +46,7 @@ struct store_options {
     unsigned group_rows; /* 0: 128 */
     bool create;         /* else NOT_FOUND when absent */
     bool memory;         /* no durability at all: for benches and --no-store */
-    bool discard;        /* no database: rows are acknowledged after commit_ns of virtual time and forgotten */
+    bool discard; /* no database: rows are acknowledged after commit_ns of virtual time and forgotten */
     uint64_t commit_ns;
 };
 /* Opens (and on create makes) `directory`/store.db and takes the run lock (`directory`/lock). Runs recovery

@@ -7,7 +7,7 @@ import resource
 import shutil
 import sqlite3
 import subprocess
-import time
+import threading
 
 from bad_table import GOOD, Case, SkipCase, edited
 
@@ -174,16 +174,23 @@ class Live:
         self.process = None
 
     def start(self, directory, troupe):
+        fifo = os.path.join(directory, "hanging")
+        os.mkfifo(fifo)
         self.process = subprocess.Popen([troupe, "run", "bad.yaml", "--run-id", "r"], cwd=directory,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        work = os.path.join(directory, "runs/r/work")
-        for line in self.process.stdout:
-            if line.startswith("run r:"):
-                # The worker hangs in its first task; the task's directory is there before it is sent.
-                while self.process.poll() is None and not (os.path.isdir(work) and os.listdir(work)):
-                    time.sleep(0.01)
-                return self.stop
-        raise AssertionError("the live run did not start")
+        # A run that fails to start closes its end of the pipe; then the fifo is opened here, so nothing waits for ever.
+        watcher = threading.Thread(target=self.unblock, args=(fifo,), daemon=True)
+        watcher.start()
+        with open(fifo, encoding="ascii"):
+            pass
+        if self.process.poll() is not None:
+            raise AssertionError("the live run did not start")
+        return self.stop
+
+    def unblock(self, fifo):
+        self.process.wait()
+        if os.path.exists(fifo):  # else the case is over
+            os.close(os.open(fifo, os.O_RDWR))
 
     def stop(self):
         self.process.kill()

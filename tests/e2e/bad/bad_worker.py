@@ -28,6 +28,13 @@ def good(task):
     answer(task, metrics={"accuracy": round(1 - (x - 0.3) ** 2, 6)})
 
 
+def tell(fifo):
+    """Wakes the test that reads it; without such a file nobody waits."""
+    if os.path.exists(fifo):
+        with open(fifo, "w", encoding="ascii"):
+            pass
+
+
 def sleep_forever():
     while True:
         signal.pause()
@@ -77,7 +84,7 @@ ON_START = {
 ON_TASK = {
     "dies": lambda task: sys.exit(9),
     "crashes": lambda task: crash_in_c(),
-    "hangs": lambda task: sleep_forever(),
+    "hangs": lambda task: (tell("hanging"), sleep_forever()),
     "garbage": lambda task: write("loss: nan (epoch 3)\n"),
     "binary": lambda task: (sys.stdout.buffer.write(bytes(range(256)) * 4 + b"\n"), sys.stdout.flush()),
     "long-line": lambda task: long_line(),
