@@ -270,6 +270,7 @@ static void load_report(const struct load *loads, double bytes) {
            frame.threads, (unsigned long long)frame.keys, per_second, cpu_s * 1e9 / (double)operations,
            count == 0 ? 0 : samples[count / 2] / frame.ticks_per_ns,
            count == 0 ? 0 : samples[(uint64_t)count * 99 / 100] / frame.ticks_per_ns, bytes);
+    free(samples);
 }
 
 static bool load_arguments(int argc, char **argv) {
