@@ -156,10 +156,10 @@ static double mean_of(const double *values, size_t stride, unsigned count, doubl
 }
 
 /* The spread between replications, of which eight tell only so much; and besides: what a few trials do not show of the
- * many; the last few, whose order hangs by a hair; the machine. Fitted to 2,700 quotes of bench/quote_coverage.py. */
-#define OF_REPLICATIONS 1.25
-#define OF_FEW 0.15
-#define OF_THE_LAST 0.25
+ * many; the last few, whose order hangs by a hair; the machine. Fitted to 3,600 quotes of bench/quote_coverage.py. */
+#define OF_REPLICATIONS 1.2
+#define OF_FEW 0.13
+#define OF_THE_LAST 0.22
 #define OF_THE_MACHINE 0.02
 static double deviation_of(double spread, unsigned told, unsigned left) {
     double seen = OF_REPLICATIONS * spread;
