@@ -12,7 +12,10 @@
 
 #define FIRST_PART 20u /* of the trials: a twentieth */
 #define FIRST_LEAST 3u
+#define FIRST_MOST 100u
 #define GROWTH 1.4
+#define GROWTH_LATE 2.0 /* from LATE trials on */
+#define LATE 200u
 #define OFFER_GROWTH 2u /* a counter-offer is looked for again when so many times as many trials are told */
 #define COST_PART 0.005 /* of what the cores could have done so far */
 #define COST_FREE_NS 100000000u
@@ -48,15 +51,15 @@ static void job_quote(void *arg) {
 
 static void job_done(void *arg) {
     struct run_quote *quote = arg;
-    atomic_store_explicit(&quote->busy, false, memory_order_release); /* pairs with take */
+    atomic_store_explicit(&quote->busy, false, memory_order_release); /* pairs with run_quote_event */
 }
 
 /* ---- the observer ---- */
 
+/* Only while no job is under way. */
 static bool take(struct run_quote *quote) {
     struct told_quote *made = &quote->result;
-    if (atomic_load_explicit(&quote->busy, memory_order_acquire) ||
-        made->cpu_ns == 0) /* pairs with job_done */
+    if (made->cpu_ns == 0)
         return false;
     bool fresh = quote->made && quote->count < RUN_QUOTES_MAX;
     quote->spent_ns += made->cpu_ns;
@@ -75,6 +78,7 @@ static bool take(struct run_quote *quote) {
 /* Trials that are worth a quote; at a resume: as soon as anything is told anew. */
 static void find_first(struct run_quote *quote, const struct run_progress *progress) {
     unsigned part = progress->pipeline->trials / FIRST_PART;
+    part = part < FIRST_MOST ? part : FIRST_MOST;
     quote->next_told = part > FIRST_LEAST ? part : FIRST_LEAST;
     if (progress->told >= quote->next_told)
         quote->next_told = progress->told + 1;
@@ -96,7 +100,7 @@ static bool is_due(struct run_quote *quote, const struct run_progress *progress)
 
 static void start(struct run_quote *quote, const struct run_progress *progress) {
     unsigned told = progress->told;
-    quote->next_told = (unsigned)fmax(told + 1, ceil(GROWTH * told));
+    quote->next_told = (unsigned)fmax(told + 1, ceil((told < LATE ? GROWTH : GROWTH_LATE) * told));
     snprintf(quote->run_id, sizeof quote->run_id, "%s", progress->run_name);
     quote->options = (struct quote_options){.cores = env_cores(quote->env),
                                             .trials = progress->pipeline->trials,
@@ -116,9 +120,10 @@ bool run_quote_event(struct run_quote *quote, const struct run_event *event) {
         return false;
     if (event->kind == RUN_EVENT_STOPPING || event->kind == RUN_EVENT_ENDED)
         atomic_store(&quote->cancel, true);
+    if (atomic_load_explicit(&quote->busy, memory_order_acquire)) /* pairs with job_done */
+        return false;
     bool fresh = take(quote);
-    if (!atomic_load(&quote->cancel) && !atomic_load_explicit(&quote->busy, memory_order_relaxed) &&
-        is_due(quote, event->progress))
+    if (!atomic_load(&quote->cancel) && is_due(quote, event->progress))
         start(quote, event->progress);
     return fresh;
 }

@@ -1,9 +1,9 @@
 /* run_quote: the quotes of a run while it is under way: when one is made, and by whom.
  *
- * The first one after a twentieth of the trials or of the time there is, but three trials at least; the next whenever
- * there are 1.4 times as many, and as long as quoting has not cost more than half a percent of the machine. A quote is a job on the pool, one at a time: it
- * reads the record by a connection of its own and simulates in its own thread; the engine's turns only start it and take
- * its result.
+ * The first one after a twentieth of the trials (three at least, a hundred at most) or of the time there is; the next
+ * whenever there are 1.4 times as many (twice as many from 200 on), and as long as quoting has not cost more than half a
+ * percent of the machine. A quote is a job on the pool, one at a time: it reads the record by a connection of its own and
+ * simulates in its own thread; the engine's turns only start it and take its result.
  * Threads: run_quote_event in the observer's calls; the rest on the main thread, before and after the run. Memory: plain
  * data of the caller; a job's own on the session's account. Failure: a quote that cannot be made is not there. */
 #ifndef CLI_RUN_QUOTE_H

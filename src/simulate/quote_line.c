@@ -155,16 +155,28 @@ static double mean_of(const double *values, size_t stride, unsigned count, doubl
     return exp(logs);
 }
 
-/* The spread between replications, of which eight tell only so much; and besides: what a few trials do not show of the
- * many; the last few, whose order hangs by a hair; the machine. Fitted to 3,600 quotes of bench/quote_coverage.py. */
-#define OF_REPLICATIONS 1.2
-#define OF_FEW 0.13
-#define OF_THE_LAST 0.22
-#define OF_THE_MACHINE 0.02
-static double deviation_of(double spread, unsigned told, unsigned left) {
-    double seen = OF_REPLICATIONS * spread;
-    return sqrt(seen * seen + OF_FEW * OF_FEW / told + OF_THE_LAST * OF_THE_LAST / (left + 1) +
-                OF_THE_MACHINE * OF_THE_MACHINE);
+/* Of the logarithm of the wall times of the trials that were told. */
+static double unevenness(const struct model *model) {
+    double logs = 0, squares = 0;
+    unsigned count = 0;
+    for (unsigned i = 0; i < model->trial_count; i++) {
+        if (model->trials[i].wall_ns == 0)
+            continue;
+        double one = log((double)model->trials[i].wall_ns);
+        logs += one;
+        squares += one * one;
+        count++;
+    }
+    return count > 1 ? sqrt(fmax(squares - logs * logs / count, 0) / (count - 1)) : 0;
+}
+
+/* The spread between replications, of which eight tell only so much; and besides, the more the more uneven trials are:
+ * what a few of them do not show of the many, and that of a last few each one counts; the machine. Fitted to 2,400
+ * quotes of bench/quote_coverage.py and 200 of examples/digits. */
+static double deviation_of(double spread, double uneven, unsigned told, unsigned left) {
+    double seen = 1.08 * spread, few = hypot(0.07, 0.9 * uneven), last = hypot(0.05, 0.7 * uneven),
+           machine = 0.01;
+    return sqrt(seen * seen + few * few / told + last * last / (left + 1) + machine * machine);
 }
 
 static enum troupe_error replicate_all(struct quoting *quoting) {
@@ -185,7 +197,7 @@ static enum troupe_error replicate_all(struct quoting *quoting) {
         line->steps[k] = mean_of(quoting->steps + k, quoting->stride, quoting->made, NULL);
     double rest = mean_of(quoting->rests, 1, quoting->made, &spread);
     line->tail_ns = line->count > 0 ? fmax(rest - line->steps[line->count - 1], 0) : rest;
-    line->deviation = deviation_of(spread, quoting->told, line->count);
+    line->deviation = deviation_of(spread, unevenness(quoting->model), quoting->told, line->count);
     bool all = quoting->budget != 0 && line->count == quoting->budget - quoting->told;
     if (!all && !line->exhausted) /* the last trials, alone at the end, are not those of the run */
         line->count -= line->count / 4;

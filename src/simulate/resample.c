@@ -13,11 +13,12 @@
 #include <math.h>
 
 #define CANDIDATES_MAX 16u
-#define CANDIDATES_MIN 3.0  /* and half the root of how many there are */
-#define LOOKED_AT_MAX 256u  /* of many samples evenly many are looked at */
-#define NEARNESS_FLOOR 0.02 /* squared distance within which all are alike */
-#define TREND_LIMIT 3.0     /* of a logarithm: twenty times as long is as far as a trend is followed */
-#define EXCESS 0.5          /* of what has lasted longer than anything known: how much longer, on average */
+#define CANDIDATES_MIN 6.0 /* and the root of how many samples there are */
+#define OBJECTIVES 3u      /* nearest trials that an objective is drawn from */
+#define LOOKED_AT_MAX 256u /* of many samples evenly many are looked at */
+#define NEARNESS_FLOOR 0.1 /* squared distance within which all are alike */
+#define TREND_LIMIT 2.0    /* of a logarithm: seven times as long is as far as a trend is followed */
+#define EXCESS 0.5         /* of what has lasted longer than anything known: how much longer, on average */
 #define OBJECTIVE_STREAM 0xffffu /* of random numbers; no stage and attempt have it */
 
 struct drawn { /* a task under way */
@@ -118,7 +119,7 @@ static void gather(struct resampling *resampling, unsigned index, const double *
     const struct model_stage *stage = &resampling->simulation->model->stages[index];
     const struct trend_drawn *line = line_of(resampling, index);
     unsigned stride = stage->count > LOOKED_AT_MAX ? stage->count / LOOKED_AT_MAX : 1;
-    double wanted = CANDIDATES_MIN + 0.5 * sqrt(stage->count);
+    double wanted = CANDIDATES_MIN + sqrt(stage->count);
     candidates->count_max = wanted < CANDIDATES_MAX ? (unsigned)wanted : CANDIDATES_MAX;
     for (unsigned i = 0; i < stage->count; i += stride)
         consider(candidates, candidate_of(resampling, index, &stage->samples[i], values));
@@ -192,7 +193,7 @@ double resample_objective(struct resampling *resampling, uint32_t trial, const d
     const struct simulation *simulation = resampling->simulation;
     const struct model *model = simulation->model;
     const struct trend *trend = simulation->under_way->trend;
-    struct candidates candidates = {.count_max = (unsigned)CANDIDATES_MIN};
+    struct candidates candidates = {.count_max = OBJECTIVES};
     struct random_stream random;
     if (trial < model->trial_count && isfinite(trend_score(trend, trial)))
         return trend_score(trend, trial);
