@@ -28,18 +28,6 @@ static bool fill_trials(const struct run_record *record, struct arena *arena, st
     return true;
 }
 
-static const struct record_trial *trial_numbered(const struct run_record *record, uint32_t number) {
-    size_t low = 0, high = record->trial_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (record->trials[middle].number < number)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < record->trial_count && record->trials[low].number == number ? &record->trials[low] : NULL;
-}
-
 static bool fill_executions(const struct run_record *record, struct arena *arena,
                             struct analyze_record *ret) {
     struct analyze_execution *made =
@@ -87,7 +75,7 @@ static enum troupe_error fill(const struct run_record *record, struct env *env, 
 }
 
 bool run_analysis_knows(const struct run_record *record, uint32_t trial) {
-    return trial_numbered(record, trial) != NULL;
+    return run_record_trial(record, trial) != NULL;
 }
 
 enum troupe_error run_analysis_make(const struct run_record *record, struct env *env, struct arena *arena,

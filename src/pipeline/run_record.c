@@ -445,3 +445,15 @@ void run_record_free(struct run_record *record) {
     arena_free(&record->arena);
     memory_free(account, record);
 }
+
+const struct record_trial *run_record_trial(const struct run_record *record, uint32_t number) {
+    size_t low = 0, high = record->trial_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (record->trials[middle].number < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < record->trial_count && record->trials[low].number == number ? &record->trials[low] : NULL;
+}

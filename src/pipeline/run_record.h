@@ -69,5 +69,7 @@ MUST_CHECK enum troupe_error run_record_read(struct env *env, struct account *ac
                                              const char *runs_directory, const char *run_id,
                                              struct run_record **ret_record, struct fault *fault);
 void run_record_free(struct run_record *record); /* NULL is fine */
+/* NULL: the run has no such trial. */
+const struct record_trial *run_record_trial(const struct run_record *record, uint32_t number);
 
 #endif

@@ -27,20 +27,9 @@ static void add_execution(struct time_parts *parts, const struct record_executio
     parts->blocked_ns += wall > cpu + wait ? wall - cpu - wait : 0;
 }
 
-static const struct record_trial *trial_numbered(const struct run_record *record, uint32_t number) {
-    size_t low = 0, high = record->trial_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (record->trials[middle].number < number)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < record->trial_count && record->trials[low].number == number ? &record->trials[low] : NULL;
-}
-
 static bool alike(const struct run_record *base, const struct run_record *measured, uint32_t number) {
-    const struct record_trial *left = trial_numbered(base, number), *right = trial_numbered(measured, number);
+    const struct record_trial *left = run_record_trial(base, number),
+                              *right = run_record_trial(measured, number);
     unsigned count = space_count(measured->pipeline->space);
     if (left == NULL || right == NULL || space_count(base->pipeline->space) != count)
         return false;
