@@ -99,13 +99,14 @@ def main():
                 continue
             runs = os.path.join(directory, group + "-runs")
             run(options.troupe, path, runs, "recorded", common)
+            # A slow agent's own environment is nothing a model can express: its speed is assumed instead.
+            predictions = [predict(options.troupe, runs, "recorded", [] if assumptions else sets, assumptions)["predicted"]
+                           for _, sets, assumptions in variants]
+            # In rounds: a machine that slows down for a minute slows all variants.
+            walls = [[run(options.troupe, path, runs, f"v{number}-{repeat}", common + sets)["wall_ms"]
+                      for number, (_, sets, _) in enumerate(variants)] for repeat in range(options.repeat)]
             rows = []
-            for number, (name, sets, assumptions) in enumerate(variants):
-                # A slow agent's own environment is nothing a model can express: its speed is assumed instead.
-                predicted = predict(options.troupe, runs, "recorded", [] if assumptions else sets, assumptions)["predicted"]
-                measured = statistics.median(
-                    run(options.troupe, path, runs, f"v{number}-{repeat}", common + sets)["wall_ms"]
-                    for repeat in range(options.repeat))
+            for (name, _, _), predicted, measured in zip(variants, predictions, map(statistics.median, zip(*walls))):
                 error = 100 * (predicted["wall_ms"] / measured - 1)
                 rows.append({"bench": "whatif", "group": group, "change": name,
                              "predicted_wall_ms": round(predicted["wall_ms"], 1), "measured_wall_ms": round(measured, 1),

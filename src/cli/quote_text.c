@@ -109,11 +109,16 @@ static bool within(double value, const struct estimate *estimate) {
     return value >= estimate->low && value <= estimate->high;
 }
 
+/* Outside of what was said before, or less than half as uncertain as that. */
+static bool differs(const struct estimate *now, const struct estimate *before) {
+    return !within(now->value, before) || 2 * (now->high - now->low) < before->high - before->low;
+}
+
 bool quote_is_news(const struct told_quote *told, const struct told_quote *before) {
     if (before == NULL || quote_verdict(&told->quote) != quote_verdict(&before->quote))
         return true;
-    return told->quote.trials == 0 ? !within(told->quote.fits.value, &before->quote.fits)
-                                   : !within(told->quote.wall_ms.value, &before->quote.wall_ms);
+    return told->quote.trials == 0 ? differs(&told->quote.fits, &before->quote.fits)
+                                   : differs(&told->quote.wall_ms, &before->quote.wall_ms);
 }
 
 /* ---- against what was measured ---- */

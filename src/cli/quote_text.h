@@ -10,7 +10,7 @@
 /* "60 trials take 20 s (17-24 s, 90 %) of your 60 s; 180 would fit". Returns out. */
 const char *quote_text(const struct told_quote *told, char out[QUOTE_TEXT_BYTES]);
 /* Worth a line after `before`, the last one that had one (NULL: none had): it is outside of its interval, or says
- * otherwise whether the deadline can be met. */
+ * otherwise whether the deadline can be met, or has an interval of less than half the width. */
 bool quote_is_news(const struct told_quote *told, const struct told_quote *before);
 enum quote_verdict {
     QUOTE_FITS,

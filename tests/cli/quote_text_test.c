@@ -97,6 +97,12 @@ static void news(void **state) {
     later.quote.wall_ms.value = 23000;
     later.quote.deadline_ns = 22 * (uint64_t)SECOND; /* inside, but it cannot be met any more */
     assert_true(quote_verdict(&later.quote) == QUOTE_MAY_MISS && quote_is_news(&later, &first));
+    first = later = with_deadline(60, 180);
+    double half = (first.quote.wall_ms.high - first.quote.wall_ms.low) / 2;
+    later.quote.wall_ms.high = later.quote.wall_ms.low + half;
+    assert_false(quote_is_news(&later, &first));
+    later.quote.wall_ms.high -= 1; /* less than half as uncertain */
+    assert_true(quote_is_news(&later, &first));
     first = later = with_deadline(60, 28);
     first.quote.trials = later.quote.trials = 0;
     assert_false(quote_is_news(&later, &first));
