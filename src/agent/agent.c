@@ -214,7 +214,8 @@ static enum troupe_error instance_create(struct agents *agents, struct runtime *
     instance->number = number;
     instance->has_child = has_child(&agents->spec);
     instance->state = instance->has_child ? INSTANCE_RESTARTING : INSTANCE_READY;
-    instance->timer_ns = instance->start_limit_ns = instance->term_ns = instance->kill_ns = INSTANCE_NEVER;
+    instance->timer_ns = instance->closed_limit_ns = instance->start_limit_ns = instance->term_ns =
+        instance->kill_ns = INSTANCE_NEVER;
     instance->pump_again_ns = INSTANCE_NEVER;
     instance->restart_ns = instance->has_child ? 0 : INSTANCE_NEVER; /* the first turn starts it */
     snprintf(instance->name, sizeof instance->name, "%s/%u", agents->spec.name, number);

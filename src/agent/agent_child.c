@@ -22,6 +22,7 @@
 #include <string.h>
 
 #define TERM_AFTER_NS UINT64_C(1000000000)
+#define CLOSED_GRACE_NS UINT64_C(1000000000)
 #define KILL_AFTER_NS UINT64_C(5000000000)
 #define BACKOFF_NS_MAX UINT64_C(5000000000)
 #define EXIT_NO_PROGRAM 127 /* of worker-exec, and of every shell */
@@ -350,6 +351,15 @@ static void on_errors(void *context, const char *bytes, size_t length) {
     instance_wake(instance);
 }
 
+/* A process that ends closes its output a moment before; one that lives on can never answer. */
+static void on_closed(void *context) {
+    struct instance *instance = context;
+    if (instance->state == INSTANCE_STOPPING)
+        return;
+    instance->closed_limit_ns = instance_after(env_now(instance->env), CLOSED_GRACE_NS);
+    instance_wake(instance);
+}
+
 static void on_ended(void *context) {
     struct instance *instance = context;
     CHECK(instance->exit_notice);
@@ -357,7 +367,7 @@ static void on_ended(void *context) {
            "a system message is refused only when the actor is gone, and then its child goes with it");
 }
 
-const struct worker_link_events child_events = {on_line, on_read, on_broken, on_errors, on_ended};
+const struct worker_link_events child_events = {on_line, on_read, on_broken, on_errors, on_closed, on_ended};
 
 /* ---- its end ---- */
 
@@ -430,6 +440,7 @@ void child_exited(struct instance *instance, uint64_t now_ns) {
     worker_link_close(&instance->link);
     GAUGE(instance, pid, 0);
     instance->start_limit_ns = instance->term_ns = instance->kill_ns = INSTANCE_NEVER;
+    instance->closed_limit_ns = INSTANCE_NEVER;
     if (was == INSTANCE_STOPPING) {
         instance_become(instance, INSTANCE_STOPPED);
         return;
@@ -460,7 +471,7 @@ void child_stop(struct instance *instance, uint64_t now_ns) {
     send_out(instance);
     worker_link_close_input(&instance->link);
     instance_become(instance, INSTANCE_STOPPING);
-    instance->start_limit_ns = INSTANCE_NEVER;
+    instance->start_limit_ns = instance->closed_limit_ns = INSTANCE_NEVER;
     instance->term_ns = instance_after(now_ns, TERM_AFTER_NS);
     instance->kill_ns = instance_after(now_ns, KILL_AFTER_NS);
 }
@@ -470,7 +481,7 @@ void child_stop(struct instance *instance, uint64_t now_ns) {
 uint64_t child_next_due(const struct instance *instance) {
     uint64_t due = instance->start_limit_ns;
     const uint64_t others[] = {instance->restart_ns, instance->term_ns, instance->kill_ns,
-                               instance->pump_again_ns};
+                               instance->closed_limit_ns, instance->pump_again_ns};
     for (size_t at = 0; at < ARRAY_COUNT(others); at++)
         due = others[at] < due ? others[at] : due;
     if (instance->state == INSTANCE_KILLED)
@@ -514,8 +525,11 @@ void child_due(struct instance *instance, uint64_t now_ns) {
                  text_format_duration(limit, (int64_t)instance->spec->start_timeout_ns));
         child_kill(instance, TROUPE_TIMEOUT, text);
     }
+    if (instance->closed_limit_ns <= now_ns && instance->state != INSTANCE_STOPPING)
+        child_kill(instance, TROUPE_WORKER,
+                   "it closed its standard output, where answers are read, and lives on");
     if (instance->state == INSTANCE_KILLED)
-        instance->start_limit_ns = INSTANCE_NEVER;
+        instance->start_limit_ns = instance->closed_limit_ns = INSTANCE_NEVER;
     if (instance->term_ns <= now_ns) {
         instance->term_ns = INSTANCE_NEVER;
         worker_link_kill(&instance->link, SIGTERM);

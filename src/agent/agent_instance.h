@@ -146,6 +146,7 @@ struct instance {
     unsigned death_count;
     unsigned failures;                                     /* in a row, without an answer between */
     uint64_t start_limit_ns, restart_ns, term_ns, kill_ns; /* due times; NEVER */
+    uint64_t closed_limit_ns; /* the same: it has closed its output and should have ended by then */
 
     uint64_t timer, timer_ns; /* armed; timer_ns NEVER: not */
 

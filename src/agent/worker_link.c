@@ -90,6 +90,12 @@ static void output(void *context, enum env_stream stream, const char *bytes, siz
         link->events->read(link->context);
 }
 
+static void output_closed(void *context) {
+    struct worker_link *link = context;
+    if (!link->muted)
+        link->events->closed(link->context);
+}
+
 static void exited(void *context, int status, int signal, const struct env_usage *usage) {
     struct worker_link *link = context;
     link->ended = true;
@@ -103,7 +109,8 @@ enum troupe_error worker_link_spawn(struct worker_link *link, const struct env_c
                                     struct fault *fault) {
     CHECK(!link->child);
     struct env_child_spec own = *spec;
-    own.events = (struct env_child_events){.output = output, .exited = exited, .context = link};
+    own.events = (struct env_child_events){
+        .output = output, .output_closed = output_closed, .exited = exited, .context = link};
     buffer_clear(&link->partial);
     link->muted = link->ended = link->error_open = false;
     link->status = link->signal = 0;

@@ -19,7 +19,8 @@ struct worker_link_events {
     /* LIMIT: a line has more than line_max bytes, `seen` of them so far. NOMEM. `bytes` is its start. */
     void (*broken)(void *context, enum troupe_error error, const char *bytes, size_t length, size_t seen);
     void (*errors)(void *context, const char *bytes, size_t length); /* standard error */
-    void (*ended)(void *context);                                    /* last */
+    void (*closed)(void *context); /* its output, while it lives: mostly it is about to end */
+    void (*ended)(void *context);  /* last */
 };
 
 struct worker_link {

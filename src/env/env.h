@@ -87,6 +87,8 @@ struct env_child_events {
     void (*exited)(void *context, int status, int signal,
                    const struct env_usage *usage); /* last call; once */
     void *context;
+    /* The process closed ENV_STREAM_OUT, mostly because it is about to end; at most once; may be NULL. */
+    void (*output_closed)(void *context);
 };
 struct env_child_spec {
     const char *const *argv;        /* NULL-terminated; argv[0] searched in PATH */

@@ -109,6 +109,8 @@ static void stream_pump(struct os_child *child, enum part part) {
             return;
         } else {
             part_close(child, part); /* its end, an error, or all there is after the process's end */
+            if (part == PART_OUTPUT && !child->ended && !child->released && child->events.output_closed)
+                child->events.output_closed(child->events.context);
         }
     }
 }

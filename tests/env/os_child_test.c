@@ -415,6 +415,37 @@ static void release_inside_a_callback(void **state) {
     rig_end(env);
 }
 
+struct closing {
+    struct rig_child rig; /* first: rig_exited and rig_output see it as theirs */
+    unsigned closed;
+};
+static void let_it_end(void *context) {
+    struct closing *closing = context;
+    assert_int_equal(closing->rig.exits, 0);
+    closing->closed++;
+    env_child_close_input(closing->rig.child);
+}
+
+/* A child that closes its output and lives is told once, at once; so is one that is about to end. */
+static void an_output_that_is_closed(void **state) {
+    (void)state;
+    struct env *env = rig_os();
+    const char *const scripts[] = {"echo last; exec 1>&-; read line; exit 4",
+                                   "echo last; exec cat >/dev/null"};
+    for (unsigned i = 0; i < ARRAY_COUNT(scripts); i++) {
+        struct closing closing = {0};
+        struct env_child_spec spec = rig_spec(&closing.rig, env, ARGV("sh", "-c", scripts[i]));
+        spec.events.output_closed = let_it_end;
+        OK(env_child_spawn(env, &spec, &closing.rig.child, NULL));
+        rig_run(env);
+        assert_int_equal(closing.closed, 1);
+        assert_int_equal(closing.rig.status, i == 0 ? 4 : 0);
+        assert_int_equal(closing.rig.out.length, 5);
+        rig_release(&closing.rig);
+    }
+    rig_end(env);
+}
+
 /* The n-th allocation fails, for every n: an error, nothing left, and without the failure it works. */
 static void every_allocation_may_fail(void **state) {
     (void)state;
@@ -455,6 +486,7 @@ int main(void) {
         cmocka_unit_test(counts_the_wait_for_a_core),
         cmocka_unit_test(many_quick_children_leak_nothing),
         cmocka_unit_test(release_inside_a_callback),
+        cmocka_unit_test(an_output_that_is_closed),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
