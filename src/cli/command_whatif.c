@@ -266,9 +266,9 @@ static enum troupe_error check_values(const struct whatif_values *values, bool r
 
 static enum troupe_error answer_scenario(struct session *session, const struct whatif_values *values,
                                          const char *path, struct fault *fault) {
-    struct scenario_call call = {
-        path,        &values->scenario, &values->sets, (uint64_t)values->seed, (unsigned)values->replications,
-        values->json};
+    struct scenario_call call = {path,          values->runs,           &values->scenario,
+                                 &values->sets, (uint64_t)values->seed, (unsigned)values->replications,
+                                 values->json};
     const char *option = values->assumes.count > 0 ? "--assume"
                          : values->rank            ? "--rank"
                          : values->verify          ? "--verify"

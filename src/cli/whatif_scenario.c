@@ -107,6 +107,8 @@ static enum troupe_error show(struct session *session, const struct scenario_cal
     enum troupe_error error = make(session, call, &call->values->overlays, &one, fault);
     if (error == TROUPE_OK && changed)
         error = make(session, &plain, &none, &base, fault);
+    if (error == TROUPE_OK)
+        scenario_keep(session, call, &one, NULL, 0);
     if (error == TROUPE_OK && call->json) {
         json_begin(&json, out, one.scenario, call);
         scenario_json_result(&one.result, &json);
@@ -346,6 +348,8 @@ static enum troupe_error real(struct session *session, const struct scenario_cal
         scenario_text_real(&one, &measured, scale, out);
         scenario_text_parameters(one.scenario, out);
     }
+    if (error == TROUPE_OK)
+        scenario_keep(session, call, &one, &measured, scale);
     *ret_good = error == TROUPE_OK && agrees(&one.result, &measured);
     scenario_result_free(&measured);
     case_free(&one);

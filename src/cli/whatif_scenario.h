@@ -30,7 +30,7 @@ struct scenario_values {
     }
 
 struct scenario_call {
-    const char *path;
+    const char *path, *runs; /* the file; where predictions are kept, when there is such a directory */
     const struct scenario_values *values;
     const struct option_list *sets;
     uint64_t seed;
@@ -64,6 +64,9 @@ bool scenario_text_row(const struct scenario_row *row, const struct scenario_cas
 void scenario_json_case(const struct scenario_case *one, struct json *json);
 void scenario_json_result(const struct scenario_result *result, struct json *json);
 void scenario_json_parameters(const struct scenario *scenario, struct json *json);
+/* scenario_log.c: in the log of predictions; `measured` may be NULL. */
+void scenario_keep(struct session *session, const struct scenario_call *call, const struct scenario_case *one,
+                   const struct scenario_result *measured, int64_t scale);
 bool scenario_json_row(const struct scenario_row *row, const struct scenario_case *one,
                        const struct scenario_case *base, struct json *json);
 

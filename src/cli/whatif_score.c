@@ -51,8 +51,9 @@ static enum troupe_error write_text(const struct prediction_score *scores, const
         buffer_format(out, "no prediction was made in %s yet: `troupe whatif` makes one\n", runs);
         return TROUPE_OK;
     }
-    report_table_init(&table, out->account,
-                      "|>predictions|>measured|>wall: error|>90 % held|>throughput: error|>90 % held");
+    report_table_init(
+        &table, out->account,
+        "|>predictions|>measured|>wall: error|>90 % held|>throughput: error|>90 % held|>p95: error");
     for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
         const struct prediction_score *score = &scores[i];
         if (score->count == 0)
@@ -64,9 +65,11 @@ static enum troupe_error write_text(const struct prediction_score *scores, const
         held_cell(&table, &score->figures[FIGURE_WALL]);
         error_cell(&table, &score->figures[FIGURE_THROUGHPUT]);
         held_cell(&table, &score->figures[FIGURE_THROUGHPUT]);
+        error_cell(&table, &score->figures[FIGURE_TRIAL_P95]);
     }
     enum troupe_error error = report_table_end(&table, 2, out);
-    buffer_text(out, "  errors: the median, without sign\n");
+    buffer_text(
+        out, "  errors: the median, without sign; p95 of a trial's wall time, or of a scenario's requests\n");
     if (all->scored == 0)
         buffer_text(
             out, "\nnone was measured yet: `troupe whatif RUN --set ... --verify` runs what it predicts\n");

@@ -14,8 +14,8 @@ PIPELINE = os.path.join(ROOT, "scenarios/seed-pipeline.yaml")
 THREADS_WATCHED = os.environ.get("TROUPE_SANITIZE") == "thread"
 
 
-def whatif(*words, status=0):
-    done = subprocess.run([TROUPE, "whatif", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300)
+def whatif(*words, status=0, directory=None):
+    done = subprocess.run([TROUPE, "whatif", *words], cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300)
     assert done.returncode == status, (words, done.returncode, done.stdout.decode(), done.stderr.decode())
     return done.stdout.decode()
 
@@ -78,13 +78,28 @@ def check_measured():
     assert "measured on threads and timers at 1:50" in text and "waits ended" in text, text
 
 
+def check_kept():
+    """Kept where there are runs, and nowhere else."""
+    with tempfile.TemporaryDirectory() as directory:
+        whatif(PIPELINE, "--set", "requests=20", directory=directory)
+        assert os.listdir(directory) == []
+        os.mkdir(os.path.join(directory, "runs"))
+        whatif(PIPELINE, "--set", "requests=20", directory=directory)
+        whatif(PIPELINE, "--set", "requests=20", directory=directory)
+        whatif(PIPELINE, "--real", "--scale", "1000", "--seconds", "1", "--replications", "1", directory=directory)
+        score = json.loads(whatif("--score", "--json", directory=directory))["scenario"]
+        assert (score["count"], score["repeated"], score["scored"]) == (2, 1, 1), score
+        assert score["figures"]["trial_p95_ms"]["count"] == 1, score
+
+
 def main():
     check_what_is_known()
     check_a_miss_is_told()
     check_one_seed()
     check_changes()
     check_measured()
-    print("scenarios: known rows, a miss, one seed, changes, measured")
+    check_kept()
+    print("scenarios: known rows, a miss, one seed, changes, measured, kept")
 
 
 main()
