@@ -348,7 +348,7 @@ def quotes():
         out, _ = place.call("run", *SLEEPY, "--deadline", "2s", *SLEEP)
         assert re.search(r"^quote after \d+ trials: \d+ trials \(\d+-\d+, 90 %\) fit in your 2 s$", out, re.M), out
         # nothing is quoted where there is nothing to read, nothing to come, or nobody to tell
-        for words in (["--trials", "12", "--no-store"], ["--trials", "2"], ["--trials", "12", "--quiet"]):
+        for words in (["--trials", "12", "--no-store"], ["--trials", "2"], ["--trials", "120", "--quiet"]):
             out, _ = place.call("run", *SLEEPY, *words, *SLEEP)
             assert "quote after" not in out and (words[-1] == "--quiet") == ("\nquoted " in out), (words, out)
 
