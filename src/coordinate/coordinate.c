@@ -289,6 +289,7 @@ static void free_coordinator(struct coordinator *coordinator) {
         message_free(&coordinator->rounds[i].asked);
     message_free(&coordinator->step);
     plan_free(&coordinator->plan, coordinator->account);
+    admission_free(&coordinator->admission, coordinator->account);
     wait_queue_free(&coordinator->queue);
     heap_free(&coordinator->expiries); /* its nodes are in the claims */
     heap_free(&coordinator->alarms);
@@ -328,6 +329,7 @@ static enum troupe_error init_coordinator(struct coordinator *coordinator, struc
     struct account *account = coordinator->account;
     coordinator->timer_ns = coordinator->retry_ns = UINT64_MAX;
     coordinator->free = options->resources;
+    admission_init(&coordinator->admission);
     heap_init(&coordinator->alarms, account);
     heap_init(&coordinator->expiries, account);
     coordinator->round_count = options->agents_max + 1;

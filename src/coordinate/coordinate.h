@@ -35,6 +35,8 @@ struct coordinator_statistics {
     uint64_t offers, offered_tasks, accepted_tasks, refused_tasks;
     uint64_t answers[OFFER_DRAINING + 1];     /* by enum offer_answer */
     uint64_t offer_timeouts, agents_lost;     /* actors that ended with tasks */
+    uint64_t promised, promises_broken;       /* firm tasks taken; of them, not done by their deadline */
+    uint64_t refused_early;                   /* firm tasks that would have been late */
     uint64_t stale_answers, stale_ends;       /* another epoch, or not live: dropped */
     uint64_t undeliverable;                   /* the owner was gone */
     uint64_t phase_ns[PHASE_COUNT], round_ns; /* over all batches; phases add to round_ns */

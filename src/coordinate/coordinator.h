@@ -11,6 +11,15 @@
 #include "coordinate/snapshot.h"
 #include "coordinate/wait_queue.h"
 
+#define PROMISES_KEPT 512
+struct admission {   /* admission.c */
+    uint64_t *slots; /* scratch: heaps of the slots of all agents */
+    size_t slot_capacity;
+    float margin;                /* how much after its forecast a task may end, in deviations */
+    float needed[PROMISES_KEPT]; /* by the last promises; a ring */
+    unsigned next;
+};
+
 #define PLAN_DEMANDS_MAX 64
 #define PLAN_TASKS_MAX 512
 #define SPAWN_MAX 32 /* agents a recommendation goes up to */
@@ -26,6 +35,8 @@ struct round { /* of one batch, from COORDINATE to COORDINATED */
     enum coordinate_phase phase;
     uint64_t started_ns, stamp_ns;
     unsigned ended_on_time, ended_late, ended_accepted;
+    bool firm;        /* some of its tasks */
+    uint64_t room_ns; /* when there is room for the first of those refused for their deadlines; 0: none was */
     struct message_coordinated reply;
 };
 
@@ -76,6 +87,7 @@ struct coordinator {
     bool started, orphans_owed /* no memory to tell their owners */;
     uint64_t timer, timer_ns; /* armed; timer_ns UINT64_MAX: not */
     uint64_t retry_ns;        /* something lacked memory: try again then; UINT64_MAX: nothing */
+    struct admission admission;
     uint64_t spawn_computed_ns;
     unsigned spawn_last, shed_last;
     struct coordinator_statistics counts; /* those that the ledger does not keep */
@@ -102,6 +114,15 @@ unsigned plan_assign(struct coordinator *coordinator, uint64_t now_ns, bool impr
  * last plan. */
 unsigned plan_spawn(struct coordinator *coordinator, uint64_t now_ns, unsigned *ret_shed);
 uint64_t plan_capacity_in(const struct coordinator *coordinator, uint64_t now_ns);
+
+/* ---- admission.c: is a firm deadline kept ---- */
+void admission_init(struct admission *admission);
+void admission_free(struct admission *admission, struct account *account);
+/* Between plan_matrix and plan_assign: refuses those firm tasks of the round that would be late, or would make those
+ * late that were taken before, and notes of the others what is promised. */
+void admission_judge(struct coordinator *coordinator, struct turn *turn, struct round *round);
+/* A task that was promised something ended. */
+void admission_learn(struct admission *admission, const struct claim *claim, uint64_t ended_ns, bool cut);
 
 /* ---- offer_round.c: offers, answers, rounds ---- */
 struct round *round_open(struct coordinator *coordinator, struct message *asked, uint64_t now_ns);

@@ -67,6 +67,13 @@ static void describe_unsatisfiable(const struct coordinator *coordinator, const 
     snprintf(text, size, "its resources can never be satisfied");
 }
 
+/* OVERLOADED: until there is room for it. */
+static uint64_t room_in(const struct coordinator *coordinator, const struct claim *claim, uint64_t now_ns) {
+    if (!claim->unplaced)
+        return plan_capacity_in(coordinator, now_ns);
+    return claim->promised_ns > now_ns ? claim->promised_ns - now_ns : 1;
+}
+
 static void describe(const struct coordinator *coordinator, const struct claim *claim,
                      enum troupe_error error, uint64_t now_ns, char *text, size_t size) {
     char duration[32];
@@ -79,11 +86,21 @@ static void describe(const struct coordinator *coordinator, const struct claim *
         describe_unsatisfiable(coordinator, claim, text, size);
         return;
     case TROUPE_DEADLINE:
+        if (claim->unplaced) {
+            char least[32];
+            snprintf(text, size, "it takes %s at the fastest agent, but its deadline is in %s",
+                     text_format_duration(least, (int64_t)(claim->promised_ns - now_ns)),
+                     text_format_duration(duration, (int64_t)(claim->deadline_ns - now_ns)));
+            return;
+        }
         snprintf(text, size, "its deadline passed while it waited for an agent; capacity returns in %s",
                  text_format_duration(duration, (int64_t)plan_capacity_in(coordinator, now_ns)));
         return;
     case TROUPE_OVERLOADED:
-        if (claim->offers)
+        if (claim->unplaced)
+            snprintf(text, size, "it would end after its deadline: there is room for such a task in %s",
+                     text_format_duration(duration, (int64_t)room_in(coordinator, claim, now_ns)));
+        else if (claim->offers)
             snprintf(text, size, "refused by agents %u times", claim->offers);
         else
             snprintf(text, size, "%u tasks wait already; capacity returns in %s", coordinator->queue.count,
@@ -153,6 +170,15 @@ void ending_orphan_settled(struct coordinator *coordinator, struct claim *claim)
     let_go(coordinator, claim);
 }
 
+/* What was promised of it was kept, or was not. */
+static void judge_promise(struct coordinator *coordinator, const struct claim *claim, uint64_t ended_ns,
+                          bool on_time) {
+    if (claim->promised_ns == 0 || claim->unplaced || claim->cancelled)
+        return;
+    coordinator->counts.promises_broken += !on_time;
+    admission_learn(&coordinator->admission, claim, ended_ns, !on_time);
+}
+
 static void deliver(struct coordinator *coordinator, struct turn *turn, actor_ref owner,
                     struct message *message) {
     if (actor_send(coordinator->runtime, turn, owner, &message)) {
@@ -194,6 +220,8 @@ static struct message *ended_message(struct coordinator *coordinator, struct cla
     task->next = NULL;
     result->error = error;
     result->retryable = error_retryable(error);
+    if (error == TROUPE_OVERLOADED)
+        result->capacity_in_ns = room_in(coordinator, claim, now_ns);
     describe(coordinator, claim, error, now_ns, result->message, sizeof result->message);
     task_result_free(task->result);
     task->result = result;
@@ -219,6 +247,8 @@ static bool tell(struct coordinator *coordinator, struct turn *turn, struct clai
 
 void ending_tell(struct coordinator *coordinator, struct turn *turn, struct claim *claim,
                  enum troupe_error error) {
+    if (error == TROUPE_DEADLINE)
+        judge_promise(coordinator, claim, turn->now_ns, false);
     bool told = tell(coordinator, turn, claim, error);
     ending_give_back(coordinator, claim);
     if (told) {
@@ -297,6 +327,8 @@ static void count_time(struct coordinator *coordinator, struct claim *claim, con
         coordinator->counts.on_time++;
     else if (task->state == TASK_OK)
         coordinator->counts.late++;
+    if (task->state == TASK_OK || task->result->error == TROUPE_DEADLINE)
+        judge_promise(coordinator, claim, ended_ns, on_time);
     if (task->state == TASK_OK && task->started_ns && task->ended_ns >= task->started_ns)
         snapshot_observe(&coordinator->snapshot, claim->agent, claim->capability,
                          task->ended_ns - task->started_ns);

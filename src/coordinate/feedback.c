@@ -141,7 +141,8 @@ void feedback_reply(struct coordinator *coordinator, struct turn *turn, struct r
     CHECK(reply->submitted == reply->on_time + reply->late + reply->rejected);
     recommend(coordinator, now_ns, reply);
     if (reply->rejected)
-        reply->capacity_in_ns = plan_capacity_in(coordinator, now_ns);
+        reply->capacity_in_ns =
+            round->room_ns > now_ns ? round->room_ns - now_ns : plan_capacity_in(coordinator, now_ns);
     detach_claims(round);
     round_stamp(coordinator, round, PHASE_FEEDBACK);
     reply->total_ns = round->stamp_ns - round->started_ns;

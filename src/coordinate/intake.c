@@ -104,6 +104,7 @@ static struct claim *make_claim(struct coordinator *coordinator, struct task *ta
     claim->deadline_ns = task->deadline_ns;
     claim->submitted_ns = task->submitted_ns;
     claim->priority = task->priority;
+    claim->firm = task->firm && task->deadline_ns != UINT64_MAX;
     ledger_set_state(&coordinator->ledger, claim, CLAIM_WAITING);
     return claim;
 }
@@ -143,6 +144,7 @@ static void admit(struct coordinator *coordinator, struct turn *turn, struct rou
         return;
     }
     claim->round = round;
+    round->firm |= claim->firm;
     claim->round_next = round->claims;
     if (round->claims)
         round->claims->round_previous = claim;
@@ -183,7 +185,11 @@ void intake_batch(struct coordinator *coordinator, struct turn *turn, struct mes
         round_stamp(coordinator, round, PHASE_SCORE);
         coordinator->counts.rounds++;
         unsigned ahead = round->reply.submitted * 2;
+        if (round->firm) /* all that stands before them, as far as a plan goes */
+            ahead = PLAN_TASKS_MAX;
         plan_matrix(coordinator, ahead < 64 ? 64 : ahead > PLAN_TASKS_MAX ? PLAN_TASKS_MAX : ahead);
+        if (round->firm)
+            admission_judge(coordinator, turn, round);
         round_stamp(coordinator, round, PHASE_MATRIX);
         bool improve = round->reply.submitted <= ASSIGN_IMPROVE_TASKS_MAX && coordinator->plan.room > 1;
         unsigned offered = plan_assign(coordinator, turn->now_ns, improve, true);

@@ -54,11 +54,14 @@ struct claim {
     uint64_t offered_ns,
         begun_ns;       /* begun: when it came to an agent's slot, as far as can be seen from here; 0: not */
     uint64_t finish_ns; /* forecast */
+    uint64_t promised_ns; /* firm: the forecast when it was taken; when refused: when there is room */
+    float deviation_ns;   /* of that forecast */
     unsigned capability;
     uint32_t epoch; /* of its offer */
     uint32_t offers;
     uint8_t state, priority;
     bool hashed, taken /* resources */, cancelled, rebalanced;
+    bool firm, unplaced /* refused for its deadline, by admission.c */;
     uint8_t owed; /* enum troupe_error */
 };
 

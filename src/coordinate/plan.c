@@ -36,6 +36,15 @@ static uint64_t service_at(const struct coordinator *coordinator, const struct a
     return service < 1 ? 1 : service > 1e18 ? (uint64_t)1e18 : (uint64_t)service;
 }
 
+/* Of one that runs: what is missing, and once it has taken longer than thought, as much again as it is over. */
+static uint64_t left_of(uint64_t service_ns, uint64_t elapsed_ns) {
+    uint64_t left_ns = elapsed_ns < service_ns ? service_ns - elapsed_ns : elapsed_ns - service_ns;
+    uint64_t least_ns = service_ns / 16, most_ns = service_ns / 4;
+    if (elapsed_ns > service_ns && left_ns > most_ns)
+        left_ns = most_ns;
+    return left_ns > least_ns ? left_ns : least_ns;
+}
+
 /* When each slot becomes free, from what the agent holds, oldest first: the first `slots` of them run. */
 static void score_slots(struct coordinator *coordinator, struct agent_view *view, uint64_t now_ns,
                         uint64_t *slots) {
@@ -50,9 +59,7 @@ static void score_slots(struct coordinator *coordinator, struct agent_view *view
         if (at < view->slots) {
             if (claim->begun_ns == 0)
                 claim->begun_ns = now_ns;
-            uint64_t elapsed_ns = now_ns - claim->begun_ns, least_ns = service_ns / 4;
-            uint64_t left_ns = elapsed_ns + least_ns < service_ns ? service_ns - elapsed_ns : least_ns;
-            claim->finish_ns = slots[at] = base_ns + left_ns;
+            claim->finish_ns = slots[at] = base_ns + left_of(service_ns, now_ns - claim->begun_ns);
         } else {
             if (at == view->slots)
                 assign_slots_sort(slots, view->slots);

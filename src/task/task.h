@@ -71,6 +71,7 @@ struct task {
     enum task_state state;
     uint8_t priority; /* higher first */
     bool idempotent;
+    bool firm; /* its deadline is kept or it is refused at once: it never waits only to be late */
     struct resources resources;
     uint64_t submitted_ns;                               /* owner stamps */
     uint64_t assigned_ns;                                /* coordinator stamps: offer sent */
@@ -110,8 +111,10 @@ struct task_result {
     uint64_t cpu_ns;       /* CPU of the worker for this task, descendants included */
     uint64_t core_wait_ns; /* it could run and waited for a core; CORE_WAIT_UNKNOWN: not measured */
     uint64_t blocked_ns;   /* execution minus CPU and, when known, core wait; not below 0 */
-    char artifact[128];    /* file name inside artifact_directory, or empty */
-    char message[512];     /* error, for a person: who, what, expected */
+    /* OVERLOADED: until there is room for such a task; 0: not known */
+    uint64_t capacity_in_ns;
+    char artifact[128]; /* file name inside artifact_directory, or empty */
+    char message[512];  /* error, for a person: who, what, expected */
     struct account *account;
     uint32_t value_length;
     char *value; /* JSON text inside the block, or NULL */

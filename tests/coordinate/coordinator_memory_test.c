@@ -75,6 +75,9 @@ static struct task_result *script_result_new(struct account *account, const char
 static void submit_mixed(struct world *world, struct turn *turn, unsigned count) {
     world_submit(world, turn, &(struct task_shape){.count = count, .resource = {1, 0}});
     world_submit(world, turn, &(struct task_shape){.count = count, .deadline_ns = 60 * SECOND});
+    world_submit(
+        world, turn,
+        &(struct task_shape){.count = count, .deadline_ns = 60 * MS, .expected_ns = 10 * MS, .firm = true});
     world_submit(world, turn, &(struct task_shape){.count = 1, .capability = 2}); /* nobody has it */
 }
 

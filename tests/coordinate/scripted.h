@@ -94,7 +94,7 @@ struct world {
     enum task_state state[WORLD_TASKS];
     enum troupe_error error[WORLD_TASKS];
     bool retryable[WORLD_TASKS];
-    uint64_t ended_ns[WORLD_TASKS];
+    uint64_t ended_ns[WORLD_TASKS], capacity_in_ns[WORLD_TASKS];
     char agent_of[WORLD_TASKS];
     char text[512]; /* of the last one that was not ok */
     struct message_coordinated replies[WORLD_BATCHES];
@@ -371,6 +371,7 @@ struct task_shape {
     int64_t resource[2];
     uint8_t priority;
     uint32_t trial;
+    bool firm;
 };
 
 /* Asks for a batch; trial of each task is its number, or shape.trial when that is set. */
@@ -392,6 +393,7 @@ static void world_submit(struct world *world, struct turn *turn, const struct ta
         task->deadline_ns = shape->deadline_ns ? turn->now_ns + shape->deadline_ns : UINT64_MAX;
         task->expected_ns = shape->expected_ns;
         task->priority = shape->priority;
+        task->firm = shape->firm;
         task->resources.amount[0] = shape->resource[0];
         task->resources.amount[1] = shape->resource[1];
         task->submitted_ns = turn->now_ns;
@@ -425,6 +427,7 @@ static void owner_ended(struct world *world, struct turn *turn, const struct tas
     world->error[number] = task->result->error;
     world->retryable[number] = task->result->retryable;
     world->ended_ns[number] = turn->now_ns;
+    world->capacity_in_ns[number] = task->result->capacity_in_ns;
     for (unsigned i = 0; i < world->agent_count; i++)
         if (world->agents[i].actor == task->agent)
             world->agent_of[number] = (char)('0' + i);
