@@ -93,8 +93,10 @@ static void on_agent_event(struct coordinator *coordinator, struct turn *turn, s
         snapshot_give_up(&coordinator->snapshot, view);
         ending_without_agent(coordinator, turn);
     }
-    if (view && event->event == AGENT_UP)
+    if (view && event->event == AGENT_UP) {
+        view->start_ns = event->ready_ns > event->spawned_ns ? event->ready_ns - event->spawned_ns : 0;
         coordinator->want_step = true;
+    }
     if (!coordinator->options.listener)
         return;
     struct message *taken = turn_take(turn);
@@ -136,6 +138,7 @@ static void fill_statistics(const struct coordinator *coordinator, struct coordi
     ret->waiting_max = coordinator->queue.count_max;
     ret->at_agents = ledger->by_state[CLAIM_OFFERED] + ledger->by_state[CLAIM_HELD];
     ret->resources_free = coordinator->free;
+    ret->feedback = coordinator->feedback;
     for (unsigned i = 0; i < coordinator->snapshot.views_used; i++) {
         const struct agent_view *view = coordinator->snapshot.views[i];
         if (!view || !agent_view_usable(view))
@@ -176,6 +179,7 @@ static const coordinator_handler handlers[MESSAGE_KIND_COUNT] = {
     [MESSAGE_TIMER] = on_timer,
     [MESSAGE_COORDINATE_STEP] = on_step,
     [MESSAGE_COORDINATOR_STATUS] = on_status,
+    [MESSAGE_OUTLOOK] = feedback_outlook,
     [MESSAGE_EXIT] = on_exit,
 };
 
@@ -290,6 +294,7 @@ static void free_coordinator(struct coordinator *coordinator) {
     message_free(&coordinator->step);
     plan_free(&coordinator->plan, coordinator->account);
     admission_free(&coordinator->admission, coordinator->account);
+    remedy_free(coordinator->remedy, coordinator->account);
     wait_queue_free(&coordinator->queue);
     heap_free(&coordinator->expiries); /* its nodes are in the claims */
     heap_free(&coordinator->alarms);
@@ -346,6 +351,8 @@ static enum troupe_error init_coordinator(struct coordinator *coordinator, struc
                               options->name_space, options->agents_max, &coordinator->alarms);
     if (!error)
         error = plan_init(&coordinator->plan, account, options->agents_max);
+    if (!error)
+        error = remedy_create(account, &coordinator->remedy);
     return error;
 }
 

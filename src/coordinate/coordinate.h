@@ -40,11 +40,13 @@ struct coordinator_statistics {
     uint64_t stale_answers, stale_ends;       /* another epoch, or not live: dropped */
     uint64_t undeliverable;                   /* the owner was gone */
     uint64_t phase_ns[PHASE_COUNT], round_ns; /* over all batches; phases add to round_ns */
+    uint64_t looks, steps[FEEDBACK_KINDS];    /* for what would help; what they advised */
     uint64_t spawn_recommended_max, weight_steps, cancels_lost /* no memory to forward one */;
     /* gauges */
     uint64_t live, waiting, waiting_max, at_agents;
     uint32_t agents, slots, slots_busy;
     struct resources resources_free;
+    struct feedback feedback; /* the last that was computed for a batch */
 };
 
 struct coordinator_options {
@@ -67,6 +69,9 @@ MUST_CHECK enum troupe_error coordinator_start(struct runtime *runtime, struct r
                                                struct account *account,
                                                const struct coordinator_options *options,
                                                actor_ref *ret_coordinator, struct fault *fault);
+
+/* OUTLOOK (an owner, asked) -> FEEDBACK: what is foreseen with the tasks that it will submit later, and what would help.
+ * Nothing is remembered of it, and nothing is done. Not answered when memory is short. */
 
 /* COORDINATOR_STATUS (anyone, asked) -> COORDINATOR_STATUS_ANSWER with a struct coordinator_statistics. */
 

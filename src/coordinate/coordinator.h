@@ -23,6 +23,10 @@ struct admission {   /* admission.c */
 #define PLAN_DEMANDS_MAX 64
 #define PLAN_TASKS_MAX 512
 #define SPAWN_MAX 32 /* agents a recommendation goes up to */
+#define IMAGINED_KINDS 2
+#define IMAGINED_SLOTS_MAX 16
+#define WEIGHT_NOTES 4
+#define FEEDBACK_GROUPS_MAX 32 /* names of agents that are looked at */
 
 struct round { /* of one batch, from COORDINATE to COORDINATED */
     bool open;
@@ -88,8 +92,13 @@ struct coordinator {
     uint64_t timer, timer_ns; /* armed; timer_ns UINT64_MAX: not */
     uint64_t retry_ns;        /* something lacked memory: try again then; UINT64_MAX: nothing */
     struct admission admission;
-    uint64_t spawn_computed_ns;
-    unsigned spawn_last, shed_last;
+    struct remedy *remedy;
+    struct feedback feedback; /* computed last, for a batch */
+    struct weight_note {      /* steps since then: of an agent the weight before the first */
+        actor_ref actor;
+        unsigned index;
+        float before; /* 0: no note */
+    } weight_notes[WEIGHT_NOTES];
     struct coordinator_statistics counts; /* those that the ledger does not keep */
 };
 
@@ -109,10 +118,13 @@ void plan_matrix(struct coordinator *coordinator, unsigned forecast);
 /* Solves, notes every task's forecast; those to be offered are in plan.offers, the others back in the queue.
  * offer false: all go back. Returns how many are to be offered. */
 unsigned plan_assign(struct coordinator *coordinator, uint64_t now_ns, bool improve, bool offer);
-/* The least number of more agents like the fastest that can do it so that nothing planned is late; 0: not
- * needed or no number up to SPAWN_MAX helps (ret_shed then counts those late even so). Uses the tasks of the
- * last plan. */
-unsigned plan_spawn(struct coordinator *coordinator, uint64_t now_ns, unsigned *ret_shed);
+/* For those who solve the plan again, changed: its problem with so many imagined agents behind the known ones; the
+ * factors of a row, by agent; the slots of imagined agents of one kind, IMAGINED_SLOTS_MAX of them, the same for each. */
+struct assign_problem plan_problem(struct coordinator *coordinator, uint64_t now_ns, unsigned extra_agents);
+float *plan_factors(const struct coordinator *coordinator, unsigned row);
+uint64_t *plan_imagined_slots(const struct coordinator *coordinator, unsigned kind);
+/* One more row, of a demand that the plan does not have; there is place for it. */
+void plan_row(struct coordinator *coordinator, struct demand *demand);
 uint64_t plan_capacity_in(const struct coordinator *coordinator, uint64_t now_ns);
 
 /* ---- admission.c: is a firm deadline kept ---- */
@@ -157,10 +169,20 @@ void ending_orphan(struct coordinator *coordinator, struct turn *turn, struct cl
 void ending_orphan_settled(struct coordinator *coordinator,
                            struct claim *claim); /* the agent is done with it */
 
+/* ---- remedy.c: what would help ---- */
+struct remedy;
+MUST_CHECK enum troupe_error remedy_create(struct account *account, struct remedy **ret_remedy);
+void remedy_free(struct remedy *remedy, struct account *account);
+/* From the tasks of the last plan and, with an outlook, from what is announced in it. */
+void remedy_look(struct coordinator *coordinator, uint64_t now_ns, const struct message_outlook *outlook,
+                 struct feedback *ret);
+void remedy_note_weight(struct coordinator *coordinator, const struct agent_view *view, float before);
+
 /* ---- feedback.c: weights, recommendations, the reply ---- */
 void feedback_refused(struct coordinator *coordinator, struct agent_view *view, uint64_t now_ns,
                       uint64_t capacity_in_ns);
 void feedback_accepted(struct agent_view *view, unsigned tasks);
+void feedback_outlook(struct coordinator *coordinator, struct turn *turn, struct message *asked);
 void feedback_reply(struct coordinator *coordinator, struct turn *turn, struct round *round);
 
 /* ---- coordinate.c ---- */

@@ -1,6 +1,5 @@
-/* What a round taught: bounded steps of the weight and window of agents that refuse or accept, the least
- * number of agents that would make everything on time, what cannot be saved, and the reply that says all of
- * it.
+/* What a round taught: bounded steps of the weight and window of agents that refuse or accept, what would help
+ * (remedy.c), and the reply that says all of it.
  *
  * A refusal multiplies the weight by 1.25 (up to WEIGHT_MAX) and lowers the window to what the agent holds;
  * an acceptance takes 5 % of the excess off and gives one task of window back: slow to forgive, never for
@@ -12,14 +11,17 @@
 #define BACKOFF_MIN_NS 1000000
 #define BACKOFF_MAX_NS 1000000000
 #define BACKOFF_TOLD_MAX_NS UINT64_C(3600000000000)
-#define SPAWN_EVERY_NS 50000000 /* the search solves up to six plans: not for every batch of a flood */
+#define LOOK_EVERY_NS 50000000  /* a look solves some dozens of plans: not for every batch of a flood */
+#define OUTLOOK_WAITING_MAX 128 /* of the tasks that wait, beside those that are announced */
 
 void feedback_refused(struct coordinator *coordinator, struct agent_view *view, uint64_t now_ns,
                       uint64_t capacity_in_ns) {
+    float before = view->weight;
     view->refused++;
     view->weight *= WEIGHT_STEP;
     if (view->weight > WEIGHT_MAX)
         view->weight = WEIGHT_MAX;
+    remedy_note_weight(coordinator, view, before);
     view->window = view->claims.count > view->slots ? view->claims.count : view->slots;
     if (view->window > view->window_max)
         view->window = view->window_max;
@@ -84,17 +86,62 @@ static void count_live(const struct coordinator *coordinator, const struct round
         reply->estimated_completion_ns = now_ns;
 }
 
-static void recommend(struct coordinator *coordinator, uint64_t now_ns, struct message_coordinated *reply) {
+static unsigned recommended(const struct feedback *feedback, enum feedback_kind kind) {
+    unsigned count = 0;
+    for (unsigned i = 0; i < feedback->count; i++)
+        count += feedback->steps[i].kind == kind ? feedback->steps[i].count : 0;
+    return count;
+}
+
+/* Those that no number of agents makes on time. */
+static unsigned past_help(const struct feedback *feedback) {
+    unsigned late = feedback->as_it_is.late;
+    for (unsigned i = 0; i < feedback->count; i++)
+        if (feedback->steps[i].kind == FEEDBACK_SPAWN)
+            late = feedback->steps[i].after.late;
+    return late;
+}
+
+static void count_steps(struct coordinator *coordinator, struct turn *turn, const struct feedback *feedback,
+                        uint64_t span) {
+    coordinator->counts.looks++;
+    for (unsigned i = 0; i < feedback->count; i++) {
+        const struct feedback_step *step = &feedback->steps[i];
+        coordinator->counts.steps[step->kind]++;
+        trace_emit(runtime_tracer(coordinator->runtime), turn->worker, TRACE_FEEDBACK, span, step->kind,
+                   step->count);
+    }
+}
+
+static void recommend(struct coordinator *coordinator, struct turn *turn, struct round *round) {
+    struct feedback *feedback = &coordinator->feedback;
+    struct message_coordinated *reply = &round->reply;
     if (reply->late == 0)
         return;
-    if (coordinator->spawn_computed_ns == 0 || now_ns - coordinator->spawn_computed_ns >= SPAWN_EVERY_NS) {
-        coordinator->spawn_last = plan_spawn(coordinator, now_ns, &coordinator->shed_last);
-        coordinator->spawn_computed_ns = now_ns ? now_ns : 1;
+    if (feedback->at_ns == 0 || turn->now_ns - feedback->at_ns >= LOOK_EVERY_NS) {
+        remedy_look(coordinator, turn->now_ns, NULL, feedback);
+        count_steps(coordinator, turn, feedback, round->id);
     }
-    reply->spawn_recommended = coordinator->spawn_last;
-    reply->shed_recommended = coordinator->shed_last;
+    reply->spawn_recommended = recommended(feedback, FEEDBACK_SPAWN);
+    reply->shed_recommended = past_help(feedback);
     if (reply->spawn_recommended > coordinator->counts.spawn_recommended_max)
         coordinator->counts.spawn_recommended_max = reply->spawn_recommended;
+}
+
+/* What is announced is looked at with what waits, and forgotten again. */
+void feedback_outlook(struct coordinator *coordinator, struct turn *turn, struct message *asked) {
+    struct message *reply = message_new(coordinator->runtime, MESSAGE_FEEDBACK, sizeof(struct feedback));
+    if (!reply)
+        return; /* nothing is advised then */
+    struct feedback *feedback = MESSAGE_PAYLOAD(reply, struct feedback);
+    if (plan_score(coordinator, turn->now_ns, 0) == TROUPE_OK) {
+        plan_matrix(coordinator, OUTLOOK_WAITING_MAX);
+        plan_assign(coordinator, turn->now_ns, false, false);
+        remedy_look(coordinator, turn->now_ns, MESSAGE_PAYLOAD(asked, const struct message_outlook),
+                    feedback);
+        count_steps(coordinator, turn, feedback, 0);
+    }
+    actor_reply(turn, asked, &reply);
 }
 
 static void detach_claims(struct round *round) {
@@ -118,6 +165,13 @@ static void send_reply(struct coordinator *coordinator, struct turn *turn, struc
     }
     struct message_coordinated *reply = MESSAGE_PAYLOAD(message, struct message_coordinated);
     *reply = round->reply;
+    if (reply->late && coordinator->feedback.count) {
+        reply->feedback = memory_alloc(coordinator->account, sizeof *reply->feedback);
+        if (reply->feedback) { /* else the counts alone */
+            *reply->feedback = coordinator->feedback;
+            reply->feedback->account = coordinator->account;
+        }
+    }
     if (round->asked->reply)
         actor_reply(turn, round->asked, &message);
     else {
@@ -139,7 +193,7 @@ void feedback_reply(struct coordinator *coordinator, struct turn *turn, struct r
     count_live(coordinator, round, now_ns, reply);
     CHECK(reply->submitted == reply->accepted + reply->waiting + reply->rejected);
     CHECK(reply->submitted == reply->on_time + reply->late + reply->rejected);
-    recommend(coordinator, now_ns, reply);
+    recommend(coordinator, turn, round);
     if (reply->rejected)
         reply->capacity_in_ns =
             round->room_ns > now_ns ? round->room_ns - now_ns : plan_capacity_in(coordinator, now_ns);

@@ -79,7 +79,7 @@ enum troupe_error plan_score(struct coordinator *coordinator, uint64_t now_ns, u
     size_t slots = 0;
     for (unsigned i = 0; i < snapshot->views_used; i++)
         slots += snapshot->views[i] ? snapshot->views[i]->slots : 0;
-    slots += AGENT_SLOTS_MAX / 64; /* of the imagined agents: the same for each */
+    slots += (size_t)IMAGINED_KINDS * IMAGINED_SLOTS_MAX;
     if (slots > plan->slot_capacity) {
         uint64_t *grown = memory_resize(coordinator->account, plan->slot_times, slots * sizeof *grown);
         if (!grown)
@@ -107,11 +107,21 @@ enum troupe_error plan_score(struct coordinator *coordinator, uint64_t now_ns, u
 }
 
 /* ---- matrix ---- */
+float *plan_factors(const struct coordinator *coordinator, unsigned row) {
+    return coordinator->plan.factors + (size_t)row * (coordinator->snapshot.views_max + SPAWN_MAX);
+}
+
+uint64_t *plan_imagined_slots(const struct coordinator *coordinator, unsigned kind) {
+    const struct plan *plan = &coordinator->plan;
+    CHECK(kind < IMAGINED_KINDS);
+    return plan->slot_times + plan->slot_capacity - (size_t)(kind + 1) * IMAGINED_SLOTS_MAX;
+}
+
 static void matrix_row(struct coordinator *coordinator, struct demand *demand, unsigned forecast) {
     struct plan *plan = &coordinator->plan;
     struct snapshot *snapshot = &coordinator->snapshot;
     unsigned row = plan->demand_count;
-    float *factors = plan->factors + (size_t)row * (snapshot->views_max + SPAWN_MAX);
+    float *factors = plan_factors(coordinator, row);
     uint64_t room = 0;
     for (unsigned i = 0; i < snapshot->views_used; i++) {
         const struct agent_view *view = snapshot->views[i];
@@ -136,6 +146,10 @@ static void matrix_row(struct coordinator *coordinator, struct demand *demand, u
     plan->rows[row] = demand;
     plan->demands[row] = (struct assign_demand){&demand->resources, demand->counted, factors};
     plan->demand_count++;
+}
+
+void plan_row(struct coordinator *coordinator, struct demand *demand) {
+    matrix_row(coordinator, demand, 1);
 }
 
 void plan_matrix(struct coordinator *coordinator, unsigned forecast) {
@@ -168,8 +182,7 @@ void plan_matrix(struct coordinator *coordinator, unsigned forecast) {
 }
 
 /* ---- assign ---- */
-static struct assign_problem problem_of(struct coordinator *coordinator, uint64_t now_ns,
-                                        unsigned extra_agents) {
+struct assign_problem plan_problem(struct coordinator *coordinator, uint64_t now_ns, unsigned extra_agents) {
     struct plan *plan = &coordinator->plan;
     return (struct assign_problem){.now_ns = now_ns,
                                    .agents = plan->agents,
@@ -184,7 +197,7 @@ static struct assign_problem problem_of(struct coordinator *coordinator, uint64_
 
 unsigned plan_assign(struct coordinator *coordinator, uint64_t now_ns, bool improve, bool offer) {
     struct plan *plan = &coordinator->plan;
-    struct assign_problem problem = problem_of(coordinator, now_ns, 0);
+    struct assign_problem problem = plan_problem(coordinator, now_ns, 0);
     problem.improve = improve;
     plan->outcome = (struct assign_outcome){0};
     bool solved = assign_solve(plan->scratch, &problem, &plan->outcome) == TROUPE_OK;
@@ -206,61 +219,6 @@ unsigned plan_assign(struct coordinator *coordinator, uint64_t now_ns, bool impr
         CHECK(wait_queue_put(&coordinator->queue, claim) == TROUPE_OK); /* its place was just left */
     }
     return offered;
-}
-
-/* ---- what would help ---- */
-static unsigned late_with(struct coordinator *coordinator, uint64_t now_ns, unsigned extra) {
-    struct plan *plan = &coordinator->plan;
-    struct assign_problem problem = problem_of(coordinator, now_ns, extra);
-    struct assign_outcome outcome;
-    if (assign_solve(plan->scratch, &problem, &outcome))
-        return UINT32_MAX;
-    return outcome.late;
-}
-
-static void imagine_agents(struct coordinator *coordinator, uint64_t now_ns) {
-    struct plan *plan = &coordinator->plan;
-    const struct snapshot *snapshot = &coordinator->snapshot;
-    unsigned used = snapshot->views_used;
-    uint32_t slots = 0;
-    for (unsigned row = 0; row < plan->demand_count; row++) {
-        float *factors = plan->factors + (size_t)row * (snapshot->views_max + SPAWN_MAX);
-        float best = 1;
-        for (unsigned i = 0; i < used; i++)
-            if (factors[i] > 0 && (best == 1 || factors[i] < best)) {
-                best = factors[i];
-                slots = plan->agents[i].slots;
-            }
-        for (unsigned i = 0; i < SPAWN_MAX; i++)
-            factors[used + i] = best;
-    }
-    slots = slots == 0 ? 1 : slots > AGENT_SLOTS_MAX / 64 ? AGENT_SLOTS_MAX / 64 : slots;
-    uint64_t *times = plan->slot_times + plan->slot_capacity - AGENT_SLOTS_MAX / 64;
-    for (uint32_t i = 0; i < slots; i++)
-        times[i] = now_ns;
-    for (unsigned i = 0; i < SPAWN_MAX; i++)
-        plan->agents[used + i] = (struct assign_agent){.slot_free_ns = times, .slots = slots};
-}
-
-unsigned plan_spawn(struct coordinator *coordinator, uint64_t now_ns, unsigned *ret_shed) {
-    *ret_shed = 0;
-    if (coordinator->plan.outcome.late == 0)
-        return 0;
-    imagine_agents(coordinator, now_ns);
-    unsigned floor_late =
-        late_with(coordinator, now_ns, SPAWN_MAX); /* those that no number of agents saves */
-    *ret_shed = floor_late == UINT32_MAX ? 0 : floor_late;
-    if (floor_late >= coordinator->plan.outcome.late)
-        return 0;
-    unsigned low = 0, high = SPAWN_MAX; /* low: not enough; high: enough */
-    while (high - low > 1) {
-        unsigned middle = (low + high) / 2;
-        if (late_with(coordinator, now_ns, middle) <= floor_late)
-            high = middle;
-        else
-            low = middle;
-    }
-    return high;
 }
 
 uint64_t plan_capacity_in(const struct coordinator *coordinator, uint64_t now_ns) {

@@ -35,7 +35,8 @@ struct agent_view {
     uint64_t foreign_until_ns; /* work of others that it has to do first, as its answers showed */
     uint64_t refused_round;    /* id of the last round it refused in */
     uint32_t refusals_in_row;
-    float weight; /* >= 1: service times are multiplied by it when agents are compared */
+    uint64_t start_ns; /* its child's last start, until its hello; 0: not known, or it has none */
+    float weight;      /* >= 1: service times are multiplied by it when agents are compared */
     uint64_t ended, refused, accepted;
     float service_ns[CAPABILITIES_MAX]; /* moving mean; 0: not seen */
     uint16_t seen[CAPABILITIES_MAX];    /* observations, up to SEEN_MAX */

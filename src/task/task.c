@@ -184,6 +184,18 @@ static void coordinate_destroy(struct message *message) {
     task_list_free(MESSAGE_PAYLOAD(message, struct message_coordinate)->tasks);
 }
 
+static void coordinated_destroy(struct message *message) {
+    struct feedback *feedback = MESSAGE_PAYLOAD(message, struct message_coordinated)->feedback;
+    if (feedback != NULL) {
+        memory_free(feedback->account, feedback);
+    }
+}
+
+const char *feedback_kind_name(enum feedback_kind kind) {
+    static const char *const names[] = {"spawn", "retire", "shed", "weight"};
+    return names[kind];
+}
+
 static void offer_destroy(struct message *message) {
     task_list_free(MESSAGE_PAYLOAD(message, struct message_offer)->tasks);
 }
@@ -198,6 +210,7 @@ static void task_ended_destroy(struct message *message) {
 
 void task_message_destructors(void) {
     message_set_destructor(MESSAGE_COORDINATE, coordinate_destroy);
+    message_set_destructor(MESSAGE_COORDINATED, coordinated_destroy);
     message_set_destructor(MESSAGE_OFFER, offer_destroy);
     message_set_destructor(MESSAGE_OFFER_ANSWER, offer_answer_destroy);
     message_set_destructor(MESSAGE_TASK_ENDED, task_ended_destroy);

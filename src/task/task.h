@@ -130,6 +130,32 @@ struct agent_profile {
     uint32_t queue_len_max; /* tasks it holds, running ones included; 0: unknown */
 };
 
+/* ---- feedback: what would help, from a forecast ---- */
+enum feedback_kind { FEEDBACK_SPAWN, FEEDBACK_RETIRE, FEEDBACK_SHED, FEEDBACK_WEIGHT, FEEDBACK_KINDS };
+const char *feedback_kind_name(enum feedback_kind kind);
+struct feedback_forecast {
+    uint32_t tasks, late; /* that are foreseen; that end after their deadlines */
+    uint64_t late_weight; /* each late one counts its priority + 1 */
+    uint64_t finish_ns;   /* absolute, of the last one */
+};
+#define FEEDBACK_NAME_MAX 79 /* "NAME/INSTANCE" */
+struct feedback_step {
+    enum feedback_kind kind;
+    char agent[FEEDBACK_NAME_MAX + 1]; /* SPAWN, RETIRE: without its instance; SHED: where they are, or "" */
+    unsigned count;                    /* agents; tasks to shed */
+    float weight_before, weight;       /* WEIGHT: already taken */
+    struct feedback_forecast before, after; /* of SHED: with all of its steps */
+};
+#define FEEDBACK_STEPS_MAX 8
+struct feedback {
+    struct account *account; /* of a block of its own */
+    uint64_t at_ns;
+    bool looked; /* false: there was no memory to */
+    struct feedback_forecast as_it_is;
+    unsigned count;
+    struct feedback_step steps[FEEDBACK_STEPS_MAX];
+};
+
 /* ---- payloads ---- */
 /* COORDINATE (owner -> coordinator): a batch. Ownership of the tasks goes with it. */
 struct message_coordinate {
@@ -157,6 +183,25 @@ struct message_coordinated {
     uint64_t capacity_in_ns;          /* when something was rejected: until capacity returns */
     unsigned spawn_recommended;       /* least k agents so that nothing is late that more agents can save */
     unsigned shed_recommended;        /* tasks that no number of agents makes on time */
+    struct feedback *feedback;        /* the message's; NULL: nothing is late, or nothing helps */
+};
+/* OUTLOOK (owner -> coordinator, asked): what will be submitted later, and how many agents may come and go. Answered with
+ * FEEDBACK, a struct feedback. */
+#define OUTLOOK_TASKS_MAX 32
+#define OUTLOOK_AGENTS_MAX 32
+struct message_outlook {
+    unsigned task_count, agent_count;
+    struct outlook_tasks {
+        unsigned capability, count;
+        uint64_t expected_ns; /* of one; 0: as seen so far */
+        uint64_t deadline_ns; /* absolute; UINT64_MAX: none */
+        struct resources resources;
+        uint8_t priority;
+    } tasks[OUTLOOK_TASKS_MAX];
+    struct outlook_agent { /* of those not named neither more nor fewer are thought of */
+        char name[64];     /* without its instance */
+        unsigned more, fewer;
+    } agents[OUTLOOK_AGENTS_MAX];
 };
 /* OFFER (coordinator -> agent, asked): tasks for its queue. */
 struct message_offer {

@@ -79,6 +79,11 @@ static void submit_mixed(struct world *world, struct turn *turn, unsigned count)
         world, turn,
         &(struct task_shape){.count = count, .deadline_ns = 60 * MS, .expected_ns = 10 * MS, .firm = true});
     world_submit(world, turn, &(struct task_shape){.count = 1, .capability = 2}); /* nobody has it */
+    world_outlook(world, turn,
+                  &(struct message_outlook){.task_count = 1,
+                                            .tasks = {{.count = 9, .deadline_ns = turn->now_ns + 30 * MS}},
+                                            .agent_count = 1,
+                                            .agents = {{.name = "agent0", .more = 3}}});
 }
 
 static void cancel_some(struct world *world, struct turn *turn, unsigned run) {

@@ -98,6 +98,9 @@ struct world {
     char agent_of[WORLD_TASKS];
     char text[512]; /* of the last one that was not ok */
     struct message_coordinated replies[WORLD_BATCHES];
+    struct feedback feedback[WORLD_BATCHES]; /* of the replies that had one */
+    unsigned outlooks, outlooks_answered;
+    struct feedback outlook[WORLD_BATCHES];
     /* counted resources in use at the scripted agents, as they see it */
     struct resources in_use, in_use_max;
     enum troupe_error run_error;
@@ -406,6 +409,15 @@ static void world_submit(struct world *world, struct turn *turn, const struct ta
     world->batches++;
 }
 
+/* Asks what would help; the answer is outlook[n], n from 0. */
+static inline void world_outlook(struct world *world, struct turn *turn, const struct message_outlook *what) {
+    struct message *message = message_new(world->runtime, MESSAGE_OUTLOOK, sizeof *what);
+    assert_non_null(message);
+    *MESSAGE_PAYLOAD(message, struct message_outlook) = *what;
+    assert_int_equal(actor_ask(turn, world->coordinator, &message, world->outlooks, 0), TROUPE_OK);
+    world->outlooks++;
+}
+
 static void world_cancel(struct world *world, struct turn *turn, uint64_t run, uint32_t trial) {
     struct message *message =
         message_new(world->runtime, MESSAGE_TASK_CANCEL, sizeof(struct message_task_cancel));
@@ -455,6 +467,8 @@ static void owner_handle(struct turn *turn, void *state, const struct message *m
     case MESSAGE_COORDINATED: {
         struct message_coordinated *reply = MESSAGE_PAYLOAD(turn->message, struct message_coordinated);
         world->replies[message->token % WORLD_BATCHES] = *reply;
+        if (reply->feedback)
+            world->feedback[message->token % WORLD_BATCHES] = *reply->feedback;
         world->answered++;
         break;
     }
@@ -463,6 +477,10 @@ static void owner_handle(struct turn *turn, void *state, const struct message *m
         owner_ended(world, turn, ended->task);
         break;
     }
+    case MESSAGE_FEEDBACK:
+        world->outlook[message->token % WORLD_BATCHES] = *MESSAGE_PAYLOAD(turn->message, struct feedback);
+        world->outlooks_answered++;
+        break;
     case MESSAGE_ASK_FAILED:
         world->ask_failed++;
         break;
@@ -473,7 +491,7 @@ static void owner_handle(struct turn *turn, void *state, const struct message *m
         break;
     }
     if (world->actions_done == world->action_count && world->ended == world->submitted &&
-        world->answered + world->ask_failed == world->batches)
+        world->answered + world->outlooks_answered + world->ask_failed == world->batches + world->outlooks)
         runtime_stop(world->runtime);
 }
 
