@@ -87,7 +87,7 @@ void agents_drain(struct runtime *runtime, struct agents *agents);
 void agents_free(struct agents *agents); /* after runtime_free; NULL is fine */
 
 struct agent_statistics { /* of one instance; `since` the actor's start */
-    uint64_t offers, accepted, refused;
+    uint64_t offers, accepted, refused, revoked;
     uint64_t ended_ok, ended_failed, ended_cancelled; /* + held: accepted */
     uint64_t held, at_worker;                         /* now */
     uint64_t busy_ns; /* a task was with the worker: the sum of its tasks' execution, which never overlaps */

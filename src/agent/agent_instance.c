@@ -150,6 +150,9 @@ void instance_handle(struct turn *turn, void *state, const struct message *messa
     case MESSAGE_OFFER:
         queue_offer(instance, turn, turn->message);
         break;
+    case MESSAGE_REVOKE:
+        queue_revoke(instance, turn, turn->message);
+        break;
     case MESSAGE_TASK_CANCEL:
         queue_cancel(instance, MESSAGE_PAYLOAD(message, const struct message_task_cancel), turn->now_ns);
         break;

@@ -59,11 +59,19 @@ struct held {
     char id[WORKER_ID_MAX + 1];
 };
 
+/* Where a task is that its coordinator wants back, and what it is told. */
+enum held_place { HELD_NOWHERE, HELD_IN_QUEUE, HELD_BEGUN };
+static inline enum revoke_answer revoke_answer_for(enum held_place place) {
+    static const enum revoke_answer answers[] = {
+        [HELD_NOWHERE] = REVOKE_DONE, [HELD_IN_QUEUE] = REVOKE_REVOKED, [HELD_BEGUN] = REVOKE_STARTED};
+    return answers[place];
+}
+
 /* One writer, the actor; read by anyone: relaxed, they order nothing. The formatter
  * never settles on the list. */
 /* clang-format off */
 #define INSTANCE_COUNTERS(X)                                                                                 \
-    X(offers) X(accepted) X(refused) X(ended_ok) X(ended_failed) X(ended_cancelled) X(held) X(at_worker)     \
+    X(offers) X(accepted) X(refused) X(revoked) X(ended_ok) X(ended_failed) X(ended_cancelled) X(held) X(at_worker)     \
     X(busy_ns) X(cpu_ns) X(starts) X(deaths) X(kills) X(stale_answers) X(protocol_errors)                    \
     X(progress_dropped) X(log_bytes_dropped) X(events_dropped) X(lines_in) X(lines_out) X(bytes_in)          \
     X(bytes_out) X(started_ns) X(ended_ns)
@@ -170,6 +178,7 @@ uint64_t instance_after(uint64_t now_ns, uint64_t duration_ns);
 MUST_CHECK enum troupe_error queue_create(struct instance *instance);
 void queue_destroy(struct instance *instance); /* tasks are freed: the coordinator sees the actor end */
 void queue_offer(struct instance *instance, struct turn *turn, struct message *message);
+void queue_revoke(struct instance *instance, struct turn *turn, struct message *message);
 void queue_cancel(struct instance *instance, const struct message_task_cancel *cancel, uint64_t now_ns);
 struct held *queue_pop(struct instance *instance); /* the next to do, or NULL; it is still held */
 struct held *queue_peek(const struct instance *instance);

@@ -87,7 +87,8 @@ static uint64_t backlog_ns(const struct instance *instance, uint64_t now_ns) {
 static uint64_t queue_key(const struct task *task) {
     const uint64_t deadline_max = (UINT64_C(1) << KEY_DEADLINE_BITS) - 1;
     uint64_t deadline = task->deadline_ns < deadline_max ? task->deadline_ns : deadline_max;
-    return (uint64_t)(UINT8_MAX - task->priority) << KEY_DEADLINE_BITS | deadline;
+    uint8_t priority = task->priority < UINT8_MAX ? task->priority + task->moved : UINT8_MAX;
+    return (uint64_t)(UINT8_MAX - priority) << KEY_DEADLINE_BITS | deadline;
 }
 
 /* Why `task` is refused, or ACCEPT. */
@@ -186,6 +187,51 @@ void queue_offer(struct instance *instance, struct turn *turn, struct message *m
         uint64_t each = instance->held_count > 0 ? backlog / instance->held_count : 0;
         answer->capacity_in_ns = each > 0 ? each : CAPACITY_UNKNOWN_NS;
     }
+    actor_reply(turn, message, &reply);
+}
+
+/* ---- revoked ---- */
+
+static struct held *held_under(struct instance *instance, const struct message_revoke *revoke,
+                               actor_ref offerer) {
+    for (unsigned at = 0; at < instance->spec->queue_len_max; at++) {
+        struct held *held = &instance->slots[at];
+        if (held->task && held->offerer == offerer && held->task->epoch == revoke->epoch &&
+            task_id_equal(held->task->id, revoke->id))
+            return held;
+    }
+    return NULL;
+}
+
+/* The slot is free again, without an end. */
+static struct task *held_give_back(struct instance *instance, struct held *held) {
+    struct task *task = held->task;
+    heap_remove(&instance->queue, &held->node);
+    message_free(&held->ended);
+    held->task = NULL;
+    held->next = instance->unused;
+    instance->unused = held;
+    capability_of(instance, task->capability)->held--;
+    instance->held_count--;
+    COUNT(instance, revoked, 1);
+    GAUGE(instance, held, instance->held_count);
+    return task;
+}
+
+void queue_revoke(struct instance *instance, struct turn *turn, struct message *message) {
+    const struct message_revoke *revoke = MESSAGE_PAYLOAD(message, const struct message_revoke);
+    struct message *reply =
+        message_new(turn->runtime, MESSAGE_REVOKE_ANSWER, sizeof(struct message_revoke_answer));
+    if (!reply) /* the asker is told that there is no answer; the task stays where it is */
+        return;
+    struct message_revoke_answer *answer = MESSAGE_PAYLOAD(reply, struct message_revoke_answer);
+    struct held *held = held_under(instance, revoke, message->sender);
+    enum held_place place = !held ? HELD_NOWHERE : held->node.position != 0 ? HELD_IN_QUEUE : HELD_BEGUN;
+    answer->id = revoke->id;
+    answer->epoch = revoke->epoch;
+    answer->answer = revoke_answer_for(place);
+    if (answer->answer == REVOKE_REVOKED)
+        answer->task = held_give_back(instance, held);
     actor_reply(turn, message, &reply);
 }
 

@@ -82,6 +82,11 @@ uint64_t assign_order_key(uint8_t priority, uint64_t deadline_ns, uint64_t arriv
     return key | (deadline_ns >> 9 & low); /* 512 ns steps reach 584 years */
 }
 
+uint64_t assign_order_raised(uint64_t key) {
+    const uint64_t class = UINT64_C(1) << 56;
+    return key >= class ? key - class : key;
+}
+
 /* ---- slots ---- */
 static void slot_sift(uint64_t *heap, uint32_t count) { /* the first one has grown */
     uint64_t value = heap[0];

@@ -72,5 +72,6 @@ void assign_slots_advance(uint64_t *slots, uint32_t count, uint64_t free_ns);
 
 /* Smallest first: higher priority, then earlier deadline, then earlier arrival. */
 uint64_t assign_order_key(uint8_t priority, uint64_t deadline_ns, uint64_t arrival);
+uint64_t assign_order_raised(uint64_t key); /* as of the next higher priority, when there is one */
 
 #endif

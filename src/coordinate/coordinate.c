@@ -12,6 +12,7 @@
 #define REBALANCE_ROUNDS_MAX 3
 #define OFFERS_MAX 64
 #define OFFER_TIMEOUT_NS UINT64_C(10000000000)
+#define LEASE_NS UINT64_C(30000000000)
 #define RETRY_NS 10000000 /* after memory was short */
 
 void coordinator_retry_later(struct coordinator *coordinator, uint64_t now_ns) {
@@ -55,7 +56,8 @@ static void on_cancel(struct coordinator *coordinator, struct turn *turn, struct
 
 static void on_ask_failed(struct coordinator *coordinator, struct turn *turn, struct message *message) {
     struct message_ask_failed *failed = MESSAGE_PAYLOAD(message, struct message_ask_failed);
-    round_ask_failed(coordinator, turn, failed);
+    if (!recall_failed(coordinator, turn, failed->token))
+        round_ask_failed(coordinator, turn, failed);
 }
 
 static void on_registry_change(struct coordinator *coordinator, struct turn *turn, struct message *message) {
@@ -171,6 +173,7 @@ static const coordinator_handler handlers[MESSAGE_KIND_COUNT] = {
     [MESSAGE_COORDINATE] = on_batch,
     [MESSAGE_TASK_CANCEL] = on_cancel,
     [MESSAGE_OFFER_ANSWER] = round_answer,
+    [MESSAGE_REVOKE_ANSWER] = recall_answer,
     [MESSAGE_ASK_FAILED] = on_ask_failed,
     [MESSAGE_TASK_ENDED] = ending_from_agent,
     [MESSAGE_AGENT_EVENT] = on_agent_event,
@@ -197,7 +200,7 @@ static void expire_claims(struct coordinator *coordinator, struct turn *turn) {
         else if (turn->now_ns < grace_ns)
             heap_update(&coordinator->expiries, node, grace_ns);
         else {
-            ending_orphan(coordinator, turn, claim);
+            ending_happened(coordinator, turn, claim, CLAIM_OVERDUE, TROUPE_TIMEOUT);
             if (claim->expiry.position != 0) /* could not be told: later */
                 heap_update(&coordinator->expiries, node, turn->now_ns + RETRY_NS);
         }
@@ -213,6 +216,7 @@ static void expire_alarms(struct coordinator *coordinator, struct turn *turn) {
             view->resume_ns = 0;
         if (view->foreign_until_ns <= turn->now_ns)
             view->foreign_until_ns = 0;
+        recall_due(coordinator, turn, view);
         if (view->offer_open && !view->offer_expired && view->offer_expires_ns <= turn->now_ns)
             round_offer_expired(coordinator, turn, view);
         else
@@ -229,7 +233,8 @@ static void send_step(struct coordinator *coordinator, struct turn *turn) {
 
 static void arm_timer(struct coordinator *coordinator, struct turn *turn) {
     const struct heap *heaps[] = {&coordinator->alarms, &coordinator->expiries};
-    uint64_t earliest_ns = coordinator->retry_ns;
+    uint64_t earliest_ns =
+        coordinator->retry_ns < coordinator->look_ns ? coordinator->retry_ns : coordinator->look_ns;
     for (unsigned i = 0; i < ARRAY_COUNT(heaps); i++) {
         const struct heap_node *node = heap_first(heaps[i]);
         if (node && node->key < earliest_ns)
@@ -261,10 +266,16 @@ static void settle(struct coordinator *coordinator, struct turn *turn) {
         if (coordinator->snapshot.incomplete)
             watch_agents(coordinator, turn);
     }
+    if (coordinator->look_ns <= turn->now_ns) {
+        coordinator->look_ns = UINT64_MAX;
+        coordinator->want_step = true;
+    }
     if (coordinator->want_step) {
         coordinator->want_step = false;
         if (coordinator->queue.count)
             send_step(coordinator, turn);
+        else
+            recall_look(coordinator, turn);
     }
     arm_timer(coordinator, turn);
     ledger_check(&coordinator->ledger);
@@ -327,12 +338,14 @@ static void set_defaults(struct coordinator_options *options) {
         options->offers_max = OFFERS_MAX;
     if (!options->offer_timeout_ns)
         options->offer_timeout_ns = OFFER_TIMEOUT_NS;
+    if (!options->lease_ns)
+        options->lease_ns = LEASE_NS;
 }
 
 static enum troupe_error init_coordinator(struct coordinator *coordinator, struct registry *registry) {
     const struct coordinator_options *options = &coordinator->options;
     struct account *account = coordinator->account;
-    coordinator->timer_ns = coordinator->retry_ns = UINT64_MAX;
+    coordinator->timer_ns = coordinator->retry_ns = coordinator->look_ns = UINT64_MAX;
     coordinator->free = options->resources;
     admission_init(&coordinator->admission);
     heap_init(&coordinator->alarms, account);

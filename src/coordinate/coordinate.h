@@ -15,7 +15,8 @@
  *          (more than the totals: named, with the nearest), DEADLINE (passed while it waited), OVERLOADED
  *          (queue full, or refused too often; message says when capacity returns), INVALID (an id that is
  *          live already), NOMEM; FAILED with WORKER, retryable, when its agent's actor ended, or TIMEOUT,
- *          retryable, when the agent did not answer its offer in time; CANCELLED; or what the agent
+ *          retryable, when the agent did not answer its offer in time, or not when it was asked after the
+ *          task; CANCELLED; or what the agent
  *          reported. A COORDINATE that is refused (FULL, DEAD) stays with its sender, tasks included.
  * Bounds:  waiting tasks queue_len_max; at an agent slots x 2 x batch_max (one running, one prefetched per
  *          slot); rounds of rebalancing; offers of one task; agents. Each has a default below.
@@ -33,11 +34,14 @@ struct coordinator_statistics {
     uint64_t on_time, late; /* of ended_ok: by their deadline (none: on time) */
     uint64_t batches, rounds, rebalance_rounds;
     uint64_t offers, offered_tasks, accepted_tasks, refused_tasks;
-    uint64_t answers[OFFER_DRAINING + 1];     /* by enum offer_answer */
-    uint64_t offer_timeouts, agents_lost;     /* actors that ended with tasks */
-    uint64_t promised, promises_broken;       /* firm tasks taken; of them, not done by their deadline */
-    uint64_t refused_early;                   /* firm tasks that would have been late */
-    uint64_t stale_answers, stale_ends;       /* another epoch, or not live: dropped */
+    uint64_t answers[OFFER_DRAINING + 1]; /* by enum offer_answer */
+    uint64_t offer_timeouts, agents_lost; /* actors that ended with tasks */
+    uint64_t promised, promises_broken;   /* firm tasks taken; of them, not done by their deadline */
+    uint64_t refused_early;               /* firm tasks that would have been late */
+    uint64_t stale_answers, stale_ends;   /* another epoch, or not live: dropped */
+    uint64_t revokes, revoke_answers[REVOKE_ANSWERS], revoke_timeouts;
+    uint64_t pulled;                          /* tasks taken back for an agent that would end them sooner */
+    uint64_t leases_passed, ends_lost;        /* asked after for that; found to be nowhere */
     uint64_t undeliverable;                   /* the owner was gone */
     uint64_t phase_ns[PHASE_COUNT], round_ns; /* over all batches; phases add to round_ns */
     uint64_t looks, steps[FEEDBACK_KINDS];    /* for what would help; what they advised */
@@ -52,14 +56,15 @@ struct coordinator_statistics {
 struct coordinator_options {
     const struct capability_names *capabilities;
     const struct resource_names *resource_names;
-    struct resources resources;                /* totals of this process; 0: none of it */
-    const char *name_space;                    /* of the agents in the registry; NULL: "agents" */
-    actor_ref listener;                        /* gets every AGENT_EVENT; 0: nobody */
-    unsigned queue_len_max;                    /* waiting tasks; 0: 4096 */
-    unsigned agents_max;                       /* 0: 256 */
-    unsigned rebalance_rounds_max;             /* of one batch; 0: 3 */
-    unsigned offers_max;                       /* of one task, then it is rejected; 0: 64 */
-    uint64_t offer_timeout_ns;                 /* 0: 10 s */
+    struct resources resources;    /* totals of this process; 0: none of it */
+    const char *name_space;        /* of the agents in the registry; NULL: "agents" */
+    actor_ref listener;            /* gets every AGENT_EVENT; 0: nobody */
+    unsigned queue_len_max;        /* waiting tasks; 0: 4096 */
+    unsigned agents_max;           /* 0: 256 */
+    unsigned rebalance_rounds_max; /* of one batch; 0: 3 */
+    unsigned offers_max;           /* of one task, then it is rejected; 0: 64 */
+    uint64_t offer_timeout_ns;     /* 0: 10 s */
+    uint64_t lease_ns; /* a task at an agent that is not heard of for so long is asked after; 0: 30 s */
     struct coordinator_statistics *statistics; /* written when the actor ends; may be NULL */
 };
 /* Copies `options` (not what it points to). Start it before the agents. Pass the returned actor to agents as

@@ -7,6 +7,7 @@
 #define COORDINATE_COORDINATOR_H
 
 #include "coordinate/assign.h"
+#include "coordinate/handover.h"
 #include "coordinate/ledger.h"
 #include "coordinate/snapshot.h"
 #include "coordinate/wait_queue.h"
@@ -90,7 +91,8 @@ struct coordinator {
     bool want_step;
     bool started, orphans_owed /* no memory to tell their owners */;
     uint64_t timer, timer_ns; /* armed; timer_ns UINT64_MAX: not */
-    uint64_t retry_ns;        /* something lacked memory: try again then; UINT64_MAX: nothing */
+    uint64_t look_ns;  /* when to look again at what could be pulled; UINT64_MAX: when something happens */
+    uint64_t retry_ns; /* something lacked memory: try again then; UINT64_MAX: nothing */
     struct admission admission;
     struct remedy *remedy;
     struct feedback feedback; /* computed last, for a batch */
@@ -125,6 +127,9 @@ float *plan_factors(const struct coordinator *coordinator, unsigned row);
 uint64_t *plan_imagined_slots(const struct coordinator *coordinator, unsigned kind);
 /* One more row, of a demand that the plan does not have; there is place for it. */
 void plan_row(struct coordinator *coordinator, struct demand *demand);
+/* How long the task takes there. */
+uint64_t plan_service(const struct coordinator *coordinator, const struct agent_view *view,
+                      const struct claim *claim);
 uint64_t plan_capacity_in(const struct coordinator *coordinator, uint64_t now_ns);
 
 /* ---- admission.c: is a firm deadline kept ---- */
@@ -150,9 +155,26 @@ void round_offer_expired(struct coordinator *coordinator, struct turn *turn, str
 void round_set_alarm(struct coordinator *coordinator, struct agent_view *view);
 void round_orphan_again(struct coordinator *coordinator, struct turn *turn);
 void round_agent_lost(struct coordinator *coordinator, struct turn *turn, struct agent_view *view);
+/* A task that an agent does not have any more, its block ours: back into the queue, or to its end. `moved`: the agent
+ * would not, or should not, do it. */
+void round_requeue(struct coordinator *coordinator, struct turn *turn, struct claim *claim, bool moved);
 void round_forget(struct claim *claim, bool accepted, bool on_time); /* it ended while its round is open */
 
+/* ---- recall.c: tasks wanted back from agents that accepted them ---- */
+/* Asks for tasks that another agent would end sooner. */
+void recall_look(struct coordinator *coordinator, struct turn *turn);
+void recall_due(struct coordinator *coordinator, struct turn *turn, struct agent_view *view);
+void recall_answer(struct coordinator *coordinator, struct turn *turn, struct message *message);
+bool recall_failed(struct coordinator *coordinator, struct turn *turn, uint64_t token); /* false: no such */
+void recall_accepted(struct coordinator *coordinator, struct agent_view *view, struct claim *claim,
+                     uint64_t now_ns);
+void recall_next_lease(struct coordinator *coordinator, struct agent_view *view);
+
 /* ---- ending.c: each task's one TASK_ENDED ---- */
+/* What follows when `event` happened to a task with an agent (handover.h); `error`: of an end that is made here. The claim
+ * may be gone afterwards. */
+void ending_happened(struct coordinator *coordinator, struct turn *turn, struct claim *claim,
+                     enum claim_event event, enum troupe_error error);
 /* The claim is in no queue; its task, when ours, goes to the owner. Frees the claim, or keeps it (OWED,
  * ORPHAN). */
 void ending_tell(struct coordinator *coordinator, struct turn *turn, struct claim *claim,
@@ -165,9 +187,6 @@ void ending_give_back(struct coordinator *coordinator, struct claim *claim);
 void ending_leave_agent(struct coordinator *coordinator, struct claim *claim);
 /* No agent has the capability any more: what waits for it ends. */
 void ending_without_agent(struct coordinator *coordinator, struct turn *turn);
-void ending_orphan(struct coordinator *coordinator, struct turn *turn, struct claim *claim);
-void ending_orphan_settled(struct coordinator *coordinator,
-                           struct claim *claim); /* the agent is done with it */
 
 /* ---- remedy.c: what would help ---- */
 struct remedy;

@@ -144,8 +144,10 @@ void ending_give_back(struct coordinator *coordinator, struct claim *claim) {
 void ending_leave_agent(struct coordinator *coordinator, struct claim *claim) {
     if (!claim->agent)
         return;
-    claim_list_remove(&claim->agent->claims, claim);
+    struct agent_view *view = claim->agent;
+    claim_list_remove(&view->claims, claim);
     claim->agent = NULL;
+    recall_next_lease(coordinator, view);
     coordinator->want_step = true;
 }
 
@@ -164,8 +166,7 @@ static void let_go(struct coordinator *coordinator, struct claim *claim) {
     ledger_release(&coordinator->ledger, claim);
 }
 
-void ending_orphan_settled(struct coordinator *coordinator, struct claim *claim) {
-    CHECK(claim->state == CLAIM_ORPHAN);
+static void orphan_settled(struct coordinator *coordinator, struct claim *claim) {
     ending_give_back(coordinator, claim);
     let_go(coordinator, claim);
 }
@@ -272,7 +273,7 @@ void ending_waiting(struct coordinator *coordinator, struct turn *turn, struct c
 }
 
 /* The owner is told now; what the task holds stays held until the agent cannot be using it any more. */
-void ending_orphan(struct coordinator *coordinator, struct turn *turn, struct claim *claim) {
+static void orphan(struct coordinator *coordinator, struct turn *turn, struct claim *claim) {
     if (!tell(coordinator, turn, claim, TROUPE_TIMEOUT)) {
         coordinator->orphans_owed = true;
         coordinator_retry_later(coordinator, turn->now_ns);
@@ -346,7 +347,6 @@ static void pass_on(struct coordinator *coordinator, struct turn *turn, struct c
     view->ended++;
     view->resume_ns = 0; /* it has room again, whatever it said before */
     let_go(coordinator, claim);
-    snapshot_release(&coordinator->snapshot, view);
     deliver(coordinator, turn, owner, message);
 }
 
@@ -355,26 +355,38 @@ void ending_from_agent(struct coordinator *coordinator, struct turn *turn, struc
     struct claim *claim = task ? ledger_find(&coordinator->ledger, task->id) : NULL;
     /* Sent between turns, where a child's lines are read, it has no sender: the task says whose it was. */
     actor_ref sender = message->sender || !task ? message->sender : task->agent;
-    bool his = claim && claim->agent &&
-               ((claim->agent->actor == sender && claim->epoch == task->epoch) || PLANT(STALE_END_ACCEPTED));
+    bool his =
+        claim && claim->agent &&
+        (handover_his(claim->agent->actor, claim->epoch, sender, task->epoch) || PLANT(STALE_END_ACCEPTED));
     if (!his) {
         coordinator->counts.stale_ends++;
         return;
     }
     struct agent_view *view = claim->agent;
-    if (claim->state == CLAIM_ORPHAN) {
-        coordinator->counts.stale_ends++;
-        ending_orphan_settled(coordinator, claim);
-        snapshot_release(&coordinator->snapshot, view);
-        return;
-    }
-    CHECK(claim->state == CLAIM_HELD || claim->state == CLAIM_OFFERED);
-    if (!task_state_terminal(task->state) || !task->result) { /* an agent that breaks its contract */
-        ending_tell(coordinator, turn, claim, TROUPE_WORKER);
-        snapshot_release(&coordinator->snapshot, view);
-        return;
-    }
-    pass_on(coordinator, turn, claim);
+    if (claim->state != CLAIM_ORPHAN && (!task_state_terminal(task->state) || !task->result))
+        ending_tell(coordinator, turn, claim, TROUPE_WORKER); /* an agent that breaks its contract */
+    else
+        ending_happened(coordinator, turn, claim, CLAIM_ENDED, TROUPE_OK);
+    snapshot_release(&coordinator->snapshot, view);
+}
+
+void ending_happened(struct coordinator *coordinator, struct turn *turn, struct claim *claim,
+                     enum claim_event event, enum troupe_error error) {
+    struct handover step = handover_next((enum claim_state)claim->state, event);
+    CHECK(step.possible);
+    coordinator->counts.stale_ends += (step.follows & HANDOVER_STALE) != 0;
+    if (step.follows & HANDOVER_QUEUE)
+        round_requeue(coordinator, turn, claim, event != CLAIM_UNSENT);
+    else if (step.follows & HANDOVER_PASS)
+        pass_on(coordinator, turn, claim);
+    else if (step.next == CLAIM_FREE && (step.follows & HANDOVER_TELL))
+        ending_tell(coordinator, turn, claim, error);
+    else if (step.next == CLAIM_FREE)
+        orphan_settled(coordinator, claim);
+    else if (step.follows & HANDOVER_TELL)
+        orphan(coordinator, turn, claim);
+    else
+        ledger_set_state(&coordinator->ledger, claim, (enum claim_state)step.next);
 }
 
 void ending_without_agent(struct coordinator *coordinator, struct turn *turn) {

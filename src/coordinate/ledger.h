@@ -11,12 +11,12 @@
 
 /*              admit                  offer                 accept
  *   (nothing) -------> CLAIM_WAITING -------> CLAIM_OFFERED -------> CLAIM_HELD
- *       |                |    ^                |     |                 |    |
+ *       |                |    ^                |     |                 |    |   (and back to WAITING: revoked)
  *       | refused        |    `--- refused ----'     | no answer       |    | ended by the agent,
  *       v                |                           | in time         |    | or by its actor's end
  *   CLAIM_OWED           | cancel, deadline          v                 |    v
  *       | told           v                      CLAIM_ORPHAN <---------'  CLAIM_OWED --told--> (freed)
- *       v            CLAIM_OWED --told--> (freed)    | it ends at last,   past its deadline and grace
+ *       v            CLAIM_OWED --told--> (freed)    | it ends at last,   past its deadline and grace, or its lease
  *    (freed)                                         v or its actor did
  *                                                 (freed)
  *
@@ -54,6 +54,7 @@ struct claim {
     uint64_t offered_ns,
         begun_ns;       /* begun: when it came to an agent's slot, as far as can be seen from here; 0: not */
     uint64_t finish_ns; /* forecast */
+    uint64_t lease_ns;  /* at an agent: when it is asked after, once it should be doing; 0: not accepted */
     uint64_t promised_ns; /* firm: the forecast when it was taken; when refused: when there is room */
     float deviation_ns;   /* of that forecast */
     unsigned capability;
@@ -61,6 +62,9 @@ struct claim {
     uint32_t offers;
     uint8_t state, priority;
     bool hashed, taken /* resources */, cancelled, rebalanced;
+    uint8_t recalls;  /* times it came back from an agent's queue */
+    bool moved;       /* refused or taken back: one class before its priority */
+    bool begun, gone; /* the agent said so */
     bool firm, unplaced /* refused for its deadline, by admission.c */;
     uint8_t owed; /* enum troupe_error */
 };

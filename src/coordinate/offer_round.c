@@ -32,14 +32,28 @@ void round_set_alarm(struct coordinator *coordinator, struct agent_view *view) {
         if (!PLANT(ALARM_FORGOTTEN) && view->foreign_until_ns != 0 && view->foreign_until_ns < alarm_ns)
             alarm_ns = view->foreign_until_ns;
     }
+    if (view->recall.open && !view->recall.overdue && view->recall.expires_ns < alarm_ns)
+        alarm_ns = view->recall.expires_ns;
+    if (view->probe_ns != 0 && view->probe_ns < alarm_ns)
+        alarm_ns = view->probe_ns;
     heap_update(&coordinator->alarms, &view->alarm, alarm_ns);
 }
 
-/* A task that an agent did not take: back into the queue, or to its end. */
-static void requeue(struct coordinator *coordinator, struct turn *turn, struct claim *claim) {
+/* It keeps its place in the order but for one class, gained once: it was put off by no fault of its own. */
+static void raise(struct claim *claim) {
+    if (claim->moved)
+        return;
+    claim->moved = claim->task->moved = true;
+    claim->order = assign_order_raised(claim->order);
+}
+
+void round_requeue(struct coordinator *coordinator, struct turn *turn, struct claim *claim, bool moved) {
     ending_give_back(coordinator, claim);
     ending_leave_agent(coordinator, claim);
-    claim->begun_ns = 0;
+    claim->begun_ns = claim->lease_ns = 0;
+    claim->begun = claim->gone = false;
+    if (moved)
+        raise(claim);
     enum troupe_error error = TROUPE_OK;
     if (claim->cancelled)
         error = TROUPE_CANCELLED;
@@ -84,7 +98,7 @@ static struct message *offer_message(struct coordinator *coordinator, struct tur
         claim->offered_ns = turn->now_ns;
         claim->task = NULL;
         claim_list_append(&view->claims, claim);
-        ledger_set_state(&coordinator->ledger, claim, CLAIM_OFFERED);
+        ending_happened(coordinator, turn, claim, CLAIM_SENT, TROUPE_OK);
         task->agent = view->actor;
         task->epoch = view->offer_epoch;
         task->state = TASK_OFFERED;
@@ -109,7 +123,7 @@ static void take_back(struct coordinator *coordinator, struct turn *turn, struct
         CHECK(claim && claim->state == CLAIM_OFFERED && !claim->task);
         claim->task = task;
         claim->offers--;
-        requeue(coordinator, turn, claim);
+        ending_happened(coordinator, turn, claim, CLAIM_UNSENT, TROUPE_OK);
     }
     offer->count = 0;
     message_free(message);
@@ -176,6 +190,7 @@ void round_step(struct coordinator *coordinator, struct turn *turn) {
     plan_matrix(coordinator, 0);
     if (plan_assign(coordinator, turn->now_ns, false, true))
         round_offer(coordinator, turn, NULL);
+    recall_look(coordinator, turn);
 }
 
 /* ---- rounds ---- */
@@ -277,19 +292,19 @@ static unsigned take_refused(struct coordinator *coordinator, struct turn *turn,
         answer->refused = task->next;
         task->next = NULL;
         struct claim *claim = ledger_find(&coordinator->ledger, task->id);
-        bool his =
-            claim && claim->agent == view && claim->epoch == view->offer_epoch && task->epoch == claim->epoch;
+        bool his = claim && claim->agent == view && claim->epoch == view->offer_epoch &&
+                   handover_his(view->actor, claim->epoch, view->actor, task->epoch);
         if (his && claim->state == CLAIM_OFFERED && !PLANT(REFUSAL_DROPPED)) {
             claim->task = task;
             claim->rebalanced = claim->round != NULL;
             if (answer->answer == OFFER_INCAPABLE)
                 snapshot_drop_capability(&coordinator->snapshot, view, claim->demand->capability);
-            requeue(coordinator, turn, claim);
+            ending_happened(coordinator, turn, claim, CLAIM_REFUSED, TROUPE_OK);
             refused++;
             continue;
         }
         if (his && claim->state == CLAIM_ORPHAN) /* too late for its owner, not for what it held */
-            ending_orphan_settled(coordinator, claim);
+            ending_happened(coordinator, turn, claim, CLAIM_REFUSED, TROUPE_OK);
         else
             coordinator->counts.stale_answers++;
         task_free(task);
@@ -298,8 +313,9 @@ static unsigned take_refused(struct coordinator *coordinator, struct turn *turn,
     return refused;
 }
 
-static unsigned keep_accepted(struct coordinator *coordinator, struct agent_view *view,
-                              const struct message_offer_answer *answer, uint64_t now_ns) {
+static unsigned keep_accepted(struct coordinator *coordinator, struct turn *turn, struct agent_view *view,
+                              const struct message_offer_answer *answer) {
+    uint64_t now_ns = turn->now_ns;
     unsigned accepted = 0;
     uint64_t forecast_ns = now_ns, longest_ns = 0;
     for (struct claim *claim = view->claims.last; claim; claim = claim->list_previous) {
@@ -307,10 +323,11 @@ static unsigned keep_accepted(struct coordinator *coordinator, struct agent_view
             forecast_ns = claim->finish_ns;
         if (claim->expected_ns > longest_ns)
             longest_ns = claim->expected_ns;
-        if (claim->state != CLAIM_OFFERED || claim->epoch != view->offer_epoch)
+        if (claim->epoch != view->offer_epoch || claim->lease_ns != 0)
             continue;
-        ledger_set_state(&coordinator->ledger, claim, CLAIM_HELD);
-        accepted++;
+        accepted += claim->state == CLAIM_OFFERED;
+        ending_happened(coordinator, turn, claim, CLAIM_ACCEPTED, TROUPE_OK);
+        recall_accepted(coordinator, view, claim, now_ns);
     }
     /* An end later than ours by more than a task is work of others, ahead of ours, when it holds more than ours:
      * else it only thinks our tasks to be longer than we do, and would be left idle once they are done. */
@@ -344,7 +361,7 @@ void round_answer(struct coordinator *coordinator, struct turn *turn, struct mes
     if (view->offer_expired)
         coordinator->counts.stale_answers++;
     unsigned refused = take_refused(coordinator, turn, view, answer);
-    unsigned accepted = keep_accepted(coordinator, view, answer, turn->now_ns);
+    unsigned accepted = keep_accepted(coordinator, turn, view, answer);
     coordinator->counts.accepted_tasks += accepted;
     coordinator->counts.refused_tasks += refused;
     if (view->offer_round && !view->offer_expired)
@@ -373,10 +390,8 @@ static void offer_dropped(struct coordinator *coordinator, struct turn *turn, st
         next = claim->list_next;
         if (claim->epoch != view->offer_epoch)
             continue;
-        if (claim->state == CLAIM_ORPHAN)
-            ending_orphan_settled(coordinator, claim);
-        else if (claim->state == CLAIM_OFFERED)
-            ending_tell(coordinator, turn, claim, TROUPE_NOMEM);
+        if (claim->state == CLAIM_ORPHAN || claim->state == CLAIM_OFFERED)
+            ending_happened(coordinator, turn, claim, CLAIM_DROPPED, TROUPE_NOMEM);
     }
     view->resume_ns = turn->now_ns + BUSY_NS;
     unsigned index = view->index;
@@ -404,7 +419,7 @@ static void orphan_offered(struct coordinator *coordinator, struct turn *turn, s
     for (struct claim *claim = view->claims.first; claim; claim = next) {
         next = claim->list_next;
         if (claim->state == CLAIM_OFFERED)
-            ending_orphan(coordinator, turn, claim);
+            ending_happened(coordinator, turn, claim, CLAIM_UNANSWERED, TROUPE_TIMEOUT);
     }
 }
 
@@ -440,13 +455,9 @@ void round_agent_lost(struct coordinator *coordinator, struct turn *turn, struct
         snapshot_remove(&coordinator->snapshot, view);
     if (view->claims.count)
         coordinator->counts.agents_lost++;
-    while (view->claims.first) {
-        struct claim *claim = view->claims.first;
-        if (claim->state == CLAIM_ORPHAN)
-            ending_orphan_settled(coordinator, claim);
-        else
-            ending_tell(coordinator, turn, claim, TROUPE_WORKER);
-    }
+    while (view->claims.first)
+        ending_happened(coordinator, turn, view->claims.first, CLAIM_AGENT_LOST, TROUPE_WORKER);
+    view->recall.open = false;
     ending_without_agent(coordinator, turn);
     if (view->offer_open)
         close_offer(coordinator, turn, view, 0);

@@ -29,8 +29,8 @@ void plan_free(struct plan *plan, struct account *account) {
 }
 
 /* ---- score ---- */
-static uint64_t service_at(const struct coordinator *coordinator, const struct agent_view *view,
-                           const struct claim *claim) {
+uint64_t plan_service(const struct coordinator *coordinator, const struct agent_view *view,
+                      const struct claim *claim) {
     double service = (double)claim->expected_ns *
                      (double)snapshot_factor(&coordinator->snapshot, view, claim->demand->capability);
     return service < 1 ? 1 : service > 1e18 ? (uint64_t)1e18 : (uint64_t)service;
@@ -55,7 +55,7 @@ static void score_slots(struct coordinator *coordinator, struct agent_view *view
         slots[i] = base_ns;
     uint32_t at = 0;
     for (struct claim *claim = view->claims.first; claim; claim = claim->list_next, at++) {
-        uint64_t service_ns = service_at(coordinator, view, claim);
+        uint64_t service_ns = plan_service(coordinator, view, claim);
         if (at < view->slots) {
             if (claim->begun_ns == 0)
                 claim->begun_ns = now_ns;

@@ -29,6 +29,15 @@ struct agent_view {
     bool offer_open, offer_expired, offer_extended;
     uint32_t offer_epoch, offer_tasks;
     struct round *offer_round;
+    struct recall { /* the one open REVOKE */
+        bool open, extended, overdue /* no answer in time */;
+        uint32_t token_epoch;
+        uint32_t epoch; /* of the task's offer */
+        struct task_id id;
+        actor_ref to; /* the idle agent it is for; 0: its lease passed */
+        uint64_t expires_ns;
+    } recall;
+    uint64_t probe_ns;      /* when to look at its tasks' leases; 0: it has none */
     struct heap_node alarm; /* always in the coordinator's heap: end of the offer's time, or resume_ns */
     uint64_t offer_expires_ns;
     uint64_t resume_ns;        /* no offers before */

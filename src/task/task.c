@@ -204,6 +204,10 @@ static void offer_answer_destroy(struct message *message) {
     task_list_free(MESSAGE_PAYLOAD(message, struct message_offer_answer)->refused);
 }
 
+static void revoke_answer_destroy(struct message *message) {
+    task_free(MESSAGE_PAYLOAD(message, struct message_revoke_answer)->task);
+}
+
 static void task_ended_destroy(struct message *message) {
     task_free(MESSAGE_PAYLOAD(message, struct message_task_ended)->task);
 }
@@ -213,5 +217,6 @@ void task_message_destructors(void) {
     message_set_destructor(MESSAGE_COORDINATED, coordinated_destroy);
     message_set_destructor(MESSAGE_OFFER, offer_destroy);
     message_set_destructor(MESSAGE_OFFER_ANSWER, offer_answer_destroy);
+    message_set_destructor(MESSAGE_REVOKE_ANSWER, revoke_answer_destroy);
     message_set_destructor(MESSAGE_TASK_ENDED, task_ended_destroy);
 }

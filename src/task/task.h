@@ -70,6 +70,7 @@ struct task {
     unsigned capability; /* bit */
     enum task_state state;
     uint8_t priority; /* higher first */
+    bool moved;       /* refused or taken back before: one class more urgent than its priority says */
     bool idempotent;
     bool firm; /* its deadline is kept or it is refused at once: it never waits only to be late */
     struct resources resources;
@@ -220,6 +221,20 @@ struct message_offer_answer {
     unsigned queue_length;
     uint64_t estimated_completion_ns; /* absolute, of everything accepted */
     uint64_t capacity_in_ns;          /* OVERLOADED */
+};
+/* REVOKE (coordinator -> agent, asked): the task that was offered under `epoch` is wanted back. One that is begun, or
+ * written to the worker, stays; nothing happens then. Of one that the agent does not have the end was sent before, or it
+ * never had it. */
+struct message_revoke {
+    struct task_id id;
+    uint32_t epoch;
+};
+enum revoke_answer { REVOKE_REVOKED, REVOKE_STARTED, REVOKE_DONE, REVOKE_ANSWERS };
+struct message_revoke_answer {
+    enum revoke_answer answer;
+    struct task_id id;
+    uint32_t epoch;
+    struct task *task; /* REVOKED: it comes back */
 };
 /* TASK_ENDED: agent -> coordinator; the coordinator gives resources back and passes the same message to the
  * owner. */

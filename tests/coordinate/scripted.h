@@ -42,6 +42,9 @@ enum script_mode {
     SCRIPT_WRONG_ID,      /* ends a task nobody has, then the right one */
     SCRIPT_NO_RESULT,     /* TASK_ENDED without a result */
     SCRIPT_FORGET,        /* accepts, never ends */
+    SCRIPT_LOSE_ENDS,     /* accepts and does; nobody hears of the end */
+    SCRIPT_DEAF,          /* the same, and it answers no REVOKE */
+    SCRIPT_DENY,          /* has never heard of what it is asked to give back */
     SCRIPT_BETWEEN_TURNS, /* ends as a callback of a child does: without a sender */
 };
 
@@ -64,7 +67,7 @@ struct scripted {
     unsigned count, held_max;
     struct message *kept;
     /* counted */
-    unsigned offers, offered, accepted, cancels, running_max;
+    unsigned offers, offered, accepted, cancels, running_max, revokes, given_back;
     bool dead, registered, joins_later;
 };
 
@@ -159,6 +162,10 @@ static void script_tick(struct scripted *agent, struct turn *turn) {
             task_free(task);
             actor_exit(turn, TROUPE_INTERNAL);
             return;
+        }
+        if (agent->mode == SCRIPT_LOSE_ENDS || agent->mode == SCRIPT_DEAF) {
+            task_free(task);
+            continue;
         }
         if (agent->mode == SCRIPT_END_TWICE)
             script_finish(agent, turn, script_copy(task), TASK_OK, true);
@@ -287,6 +294,8 @@ static void script_cancel(struct scripted *agent, struct turn *turn,
     }
 }
 
+#include "script_revoke.h"
+
 static void script_handle(struct turn *turn, void *state, const struct message *message) {
     struct scripted *agent = state;
     switch (message->kind) {
@@ -307,6 +316,9 @@ static void script_handle(struct turn *turn, void *state, const struct message *
         }
         break;
     }
+    case MESSAGE_REVOKE:
+        script_revoke(agent, turn);
+        break;
     case MESSAGE_TASK_CANCEL: {
         struct message_task_cancel *cancel = MESSAGE_PAYLOAD(turn->message, struct message_task_cancel);
         script_cancel(agent, turn, cancel);
@@ -418,7 +430,7 @@ static inline void world_outlook(struct world *world, struct turn *turn, const s
     world->outlooks++;
 }
 
-static void world_cancel(struct world *world, struct turn *turn, uint64_t run, uint32_t trial) {
+static inline void world_cancel(struct world *world, struct turn *turn, uint64_t run, uint32_t trial) {
     struct message *message =
         message_new(world->runtime, MESSAGE_TASK_CANCEL, sizeof(struct message_task_cancel));
     assert_non_null(message);
