@@ -485,6 +485,7 @@ void held_end(struct instance *instance, struct held *held, struct task_result *
     actor_ref offerer = held->offerer;
     struct message_task_ended *payload = MESSAGE_PAYLOAD(ended, struct message_task_ended);
     payload->task = task;
+    ended->token = task_id_token(task->id);
     trace_emit(runtime_tracer(instance->runtime), instance_thread(instance), TRACE_TASK_ENDED,
                task_id_span(task->id), (uint32_t)instance->self, result->error);
     held->task = NULL;

@@ -52,6 +52,7 @@ static struct run_options options_of(const struct session *session, const struct
         .agent_restart_window_ns = option_ns(session, OPTION_agent_restart_window),
         .worker_start_timeout_ns = option_ns(session, OPTION_worker_start_timeout),
         .trace = values->trace,
+        .record = values->record,
         .trace_ring_records = option_count(session, OPTION_trace_ring_records),
         .stop_grace_ns = option_ns(session, OPTION_stop_grace),
         .artifacts_bytes_max = (uint64_t)config_value(&session->config, OPTION_artifacts_bytes_max),

@@ -43,6 +43,8 @@ static const struct option_row rows[] = {
                  "evaluate this one configuration (JSON) and search nothing")},
     {OPTION_FLAG(struct run_values, no_store, "no-store", 0, "keep nothing: no resume, no report")},
     {OPTION_FLAG(struct run_values, trace, "trace", 0, "also write trace.bin, for `troupe analyze`")},
+    {OPTION_FLAG(struct run_values, record, "record", 0,
+                 "also write turns.bin, the order of all turns; the run has one worker thread then")},
     {OPTION_FLAG(struct run_values, json, "json", 0,
                  "one JSON object on standard output, all else on standard error"),
      .heading = "what is printed"},
@@ -87,6 +89,8 @@ static enum troupe_error check_resume(const struct run_values *values, struct fa
         return refuse(fault, "--run-id", "a resumed run keeps its name");
     if (values->no_store)
         return refuse(fault, "--no-store", "a run without a store cannot be resumed");
+    if (values->record)
+        return refuse(fault, "--record", "is of a run from its start: a resumed one cannot begin it");
     if (values->configuration != NULL)
         return refuse(fault, "--configuration",
                       "evaluates in a run of its own: use --again instead of --resume");
@@ -114,6 +118,8 @@ static enum troupe_error check_values(const struct run_values *values, struct fa
             "expected one of a pipeline FILE, a command after `--`, --resume and --again, found %u", ways);
     if (values->command != NULL && values->command[0] == NULL)
         return fault_set(fault, TROUPE_USAGE, "--", "expected a command after it");
+    if (values->record && values->no_store)
+        return refuse(fault, "--record", "has no place in a run that keeps nothing: leave out --no-store");
     enum troupe_error error = check_command_form(values, fault);
     return error == TROUPE_OK ? check_resume(values, fault) : error;
 }

@@ -15,7 +15,7 @@ struct run_values {
     struct option_list vars, constraints, sets;
     const char *metric, *deadline, *timeout, *name, *seed, *run_id, *resume, *again, *runs, *configuration;
     int64_t trials, jobs;
-    bool minimise, json, quiet, no_store, trace;
+    bool minimise, json, quiet, no_store, trace, record;
 };
 
 struct run_request {

@@ -64,6 +64,7 @@ static void on_registry_change(struct coordinator *coordinator, struct turn *tur
     if (message->token != coordinator->watch)
         return; /* of a watch that was given up: the new one has told, or will tell, all of it */
     struct message_registry_change *change = MESSAGE_PAYLOAD(message, struct message_registry_change);
+    turn_record_read(turn, change->version);
     struct agent_view *view = snapshot_change(&coordinator->snapshot, change, turn->now_ns);
     if (view && actor_monitor(turn, view->actor, view->index)) {
         /* Unwatched it could end unseen: not taken on now, but when the registry is read again. */

@@ -182,6 +182,7 @@ static void judge_promise(struct coordinator *coordinator, const struct claim *c
 
 static void deliver(struct coordinator *coordinator, struct turn *turn, actor_ref owner,
                     struct message *message) {
+    message->token = task_id_token((*task_in(message))->id);
     if (actor_send(coordinator->runtime, turn, owner, &message)) {
         coordinator->counts.undeliverable++; /* the owner is gone: nobody is left to know */
         message_free(&message);

@@ -161,7 +161,7 @@ static void remove_garbage(struct run *run, struct turn *turn) {
                                 .fn = remove_work,
                                 .drop = artifact_drop,
                                 .arg = job,
-                                .token = run_token(TOKEN_ARTIFACT, UINT32_MAX >> 8),
+                                .token = run_token(TOKEN_ARTIFACT, TOKEN_VALUE_NONE),
                                 .sim_blocked_ns = 1000000};
         if (job_start(turn, &spec) != TROUPE_OK) {
             artifact_job_free(job);

@@ -13,6 +13,7 @@
 #include "coordinate/coordinate.h"
 #include "optimize/optimize.h"
 #include "pipeline/run_record.h"
+#include "pipeline/turn_file.h"
 #include "store/store.h"
 
 #define PIPELINE_AGENTS_MAX 32
@@ -189,18 +190,19 @@ struct run_options {
     struct run_script script;                /* fn NULL: none */
     struct run_observer observer;
     unsigned workers;
-    unsigned mailbox_len_max;                  /* 0: 1,024 */
-    unsigned store_group_rows;                 /* 0: 128 */
-    unsigned task_queue_len_max;               /* 0: 4,096 */
-    unsigned agent_queue_len_max;              /* 0: 64 */
-    unsigned agent_restarts_max;               /* 0: 5 */
-    uint64_t agent_restart_window_ns;          /* 0: 60 s */
-    uint64_t worker_start_timeout_ns;          /* 0: 10 s */
-    uint64_t stop_grace_ns;                    /* 0: 5 s */
-    uint64_t artifacts_bytes_max;              /* 0: 4 GiB */
-    size_t worker_line_max;                    /* 0: 1 MiB */
-    bool trace;                                /* write trace.bin beside the store */
-    size_t trace_ring_records;                 /* of each thread's ring; 0: 16,384 */
+    unsigned mailbox_len_max;         /* 0: 1,024 */
+    unsigned store_group_rows;        /* 0: 128 */
+    unsigned task_queue_len_max;      /* 0: 4,096 */
+    unsigned agent_queue_len_max;     /* 0: 64 */
+    unsigned agent_restarts_max;      /* 0: 5 */
+    uint64_t agent_restart_window_ns; /* 0: 60 s */
+    uint64_t worker_start_timeout_ns; /* 0: 10 s */
+    uint64_t stop_grace_ns;           /* 0: 5 s */
+    uint64_t artifacts_bytes_max;     /* 0: 4 GiB */
+    size_t worker_line_max;           /* 0: 1 MiB */
+    bool trace;                       /* write trace.bin beside the store */
+    size_t trace_ring_records;        /* of each thread's ring; 0: 16,384 */
+    bool record; /* write turns.bin beside the store: what simulate_replay goes by; one worker then */
     const struct configuration *configuration; /* evaluate this one and nothing else; NULL: search */
     const char *const *rerun; /* the command line that starts this run again, NULL-terminated; may be NULL */
 };

@@ -172,15 +172,20 @@ static enum troupe_error start_agents(struct run *run, struct run_agents *agents
 static enum troupe_error start_parts(struct run *run, struct run_agents *agents, struct fault *fault) {
     struct runtime_options options = {.workers = run->options.workers,
                                       .mailbox_len_max = run->options.mailbox_len_max};
+    if (run->options.record)
+        options.workers = 1; /* one order of all turns */
     if (options.workers == 0)
         options.workers = env_is_sim(run->env) ? env_sim_workers(run->env) : env_cores(run->env);
     run->workers = options.workers;
     enum troupe_error error = run_trace_open(run, options.workers, fault);
     options.tracer = run->trace.tracer;
+    options.record = run_turns_sink(run);
     if (error == TROUPE_OK)
         error = runtime_create(run->env, run->account, &options, &run->runtime, fault);
     if (error == TROUPE_OK)
         error = open_store(run, fault);
+    if (error == TROUPE_OK)
+        error = run_turns_open(run, fault); /* the run is ours now */
     if (error == TROUPE_OK && run->options.disk_model == NULL)
         error = run_work_clear(run, fault);
     if (error == TROUPE_OK && run->options.resume)
@@ -243,6 +248,7 @@ static void free_parts(struct run *run, struct run_agents *agents) {
     runtime_free(run->runtime); /* its actors may use the registry to their end */
     registry_free(run->registry);
     run_trace_close(run);
+    run_turns_close(run);
     for (unsigned a = 0; a < PIPELINE_AGENTS_MAX; a++)
         agents_free(agents->handles[a]);
     store_close(run->store);

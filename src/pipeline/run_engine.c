@@ -354,6 +354,7 @@ static void on_start(struct run *run, struct turn *turn) {
         IGNORE(timer_start(turn, turn->now_ns + TICK_NS, run_token(TOKEN_TIMER_TICK, 0), &timer),
                "only the display");
     run_trace_start(run, turn);
+    run_turns_start(run, turn);
     if (run->options.resume)
         begin_search(run, turn);
     else
@@ -422,6 +423,9 @@ static void on_timer(struct run *run, struct turn *turn, uint64_t token) {
     case TOKEN_TIMER_TRACE:
         run_trace_timer(run, turn);
         break;
+    case TOKEN_TIMER_TURNS:
+        run_turns_timer(run, turn);
+        break;
     case TOKEN_TIMER_AGENTS:
         runtime_stop(run->runtime); /* children are killed when the runtime goes */
         break;
@@ -443,6 +447,10 @@ static void on_work(struct run *run, struct turn *turn, struct work_job *job) {
 static void on_job(struct run *run, struct turn *turn, const struct message_job *done) {
     if (run_token_kind(done->token) == TOKEN_TRACE) {
         run_trace_drained(run, turn);
+        return;
+    }
+    if (run_token_kind(done->token) == TOKEN_TURNS) {
+        run_turns_written(run, turn);
         return;
     }
     if (run_token_kind(done->token) == TOKEN_WORK) {

@@ -132,6 +132,14 @@ struct run_trace { /* all zero: none is written */
     struct fault fault;
 };
 
+struct run_turns { /* all zero: none is written */
+    struct env_file *file;
+    struct buffer filling, draining; /* worker 0's; the job's while one is under way */
+    uint64_t count, lost;
+    bool broken, under_way;
+    enum troupe_error error; /* of the write that ended last; its job's until then */
+};
+
 struct durable { /* a trial whose result is on disk, and since when: no row can tell of its own commit */
     unsigned trial;
     uint64_t at_ns;
@@ -202,6 +210,7 @@ struct run {
     unsigned agent_count, agents_live;
     struct agents *const *agent_handles; /* by the pipeline's agents; NULL before they start */
     struct run_trace trace;
+    struct run_turns turns;
     struct buffer response;
 };
 
@@ -230,8 +239,11 @@ enum run_token {
     TOKEN_AGENT_DOWN,
     TOKEN_TIMER_TRACE,
     TOKEN_TRACE,
+    TOKEN_TIMER_TURNS,
+    TOKEN_TURNS,
     TOKEN_WORK
 };
+#define TOKEN_VALUE_NONE UINT32_MAX /* of no trial, and nobody decides by it */
 uint64_t run_token(enum run_token kind, unsigned value);
 enum run_token run_token_kind(uint64_t token);
 unsigned run_token_value(uint64_t token);
@@ -357,6 +369,14 @@ void run_trace_start(struct run *run, struct turn *turn);
 void run_trace_timer(struct run *run, struct turn *turn);
 void run_trace_drained(struct run *run, struct turn *turn);
 void run_trace_close(struct run *run); /* after runtime_free: emitters are gone */
+
+/* run_turns.c */
+MUST_CHECK enum troupe_error run_turns_open(struct run *run, struct fault *fault);
+struct turn_sink run_turns_sink(struct run *run); /* write NULL: nothing is recorded */
+void run_turns_start(struct run *run, struct turn *turn);
+void run_turns_timer(struct run *run, struct turn *turn);
+void run_turns_written(struct run *run, struct turn *turn);
+void run_turns_close(struct run *run); /* after runtime_free */
 
 /* response.c, best.c */
 void response_write(struct run *run, struct buffer *out);

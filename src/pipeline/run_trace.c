@@ -52,7 +52,7 @@ void run_trace_timer(struct run *run, struct turn *turn) {
     struct job_spec spec = {.lane = ENV_LANE_POOL,
                             .fn = drain,
                             .arg = run,
-                            .token = run_token(TOKEN_TRACE, 0),
+                            .token = run_token(TOKEN_TRACE, TOKEN_VALUE_NONE),
                             .sim_blocked_ns = 100000};
     if (run->finishing || run->trace.broken)
         return; /* the end drains what is left */

@@ -52,7 +52,7 @@ static enum troupe_error start(struct run *run, struct turn *turn, const struct 
                             .fn = fn,
                             .drop = work_drop,
                             .arg = job,
-                            .token = run_token(TOKEN_WORK, job->trial),
+                            .token = run_token(TOKEN_WORK, job->makes ? job->trial : TOKEN_VALUE_NONE),
                             .sim_blocked_ns = 50000};
     enum troupe_error error = job_start(turn, &spec);
     if (error != TROUPE_OK)

@@ -119,6 +119,7 @@ enum troupe_error registry_create(struct runtime *runtime, struct account *accou
     }
     registry->runtime = runtime;
     registry->env = runtime_env(runtime);
+    registry->recorded = runtime_records_turns(runtime);
     registry->account = account;
     for (unsigned at = 0; at < ARRAY_COUNT(registry->seeds); at++) {
         registry->seeds[at] = env_random(registry->env);

@@ -106,6 +106,8 @@ MUST_CHECK enum troupe_error registry_set_health(struct registry *registry, cons
                                                  const char *name, uint64_t version_expected,
                                                  enum health health);
 
+/* Where the runtime keeps a record of turns, a look-up by text, alone or in batches, and a find tell it the versions of
+ * the rows they return; registry_get and registry_get_batch, which are for those who look up much, do not. */
 const struct registry_row *registry_lookup(struct registry *registry, const char *name_space,
                                            const char *name,
                                            uint64_t now_ns); /* NULL: absent, expired or dead */

@@ -240,6 +240,12 @@ static void search_begin(struct search *search, struct registry *registry,
     }
 }
 
+static void rows_read(const struct registry *registry, const struct registry_row *const *rows, size_t count) {
+    for (size_t at = 0; registry->recorded && at < count; at++) {
+        row_read(registry, rows[at]);
+    }
+}
+
 size_t registry_find(struct registry *registry, const char *name_space,
                      const struct capability_set *capabilities, const struct registry_row **ret_rows,
                      size_t rows_max) {
@@ -249,7 +255,9 @@ size_t registry_find(struct registry *registry, const char *name_space,
         return 0;
     }
     search_begin(&search, registry, capabilities, ret_rows, rows_max);
-    return search_run(&search, in->id, 0);
+    size_t found = search_run(&search, in->id, 0);
+    rows_read(registry, ret_rows, found);
+    return found;
 }
 
 /* Drops what is among the first `known` already: its load changed between two levels. */
@@ -279,5 +287,6 @@ size_t registry_find_least_loaded(struct registry *registry, const char *name_sp
         search.postings[search.posting_count - 1] = POSTING_LOAD + load;
         found = rows_new(ret_rows, found, search_run(&search, in->id, found));
     }
+    rows_read(registry, ret_rows, found);
     return found;
 }

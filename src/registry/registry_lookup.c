@@ -173,6 +173,7 @@ const struct registry_row *registry_lookup(struct registry *registry, const char
     if (row != NULL && !actor_alive(registry->runtime, row->actor)) {
         row = NULL;
     }
+    row_read(registry, row);
     lookups_add(registry, 1, row == NULL);
     return row;
 }
@@ -272,6 +273,7 @@ size_t registry_lookup_batch(struct registry *registry, const char *name_space, 
                 ret_rows[at] = NULL;
                 dead++;
             }
+            row_read(registry, ret_rows[at]);
         }
         hits -= dead;
     }

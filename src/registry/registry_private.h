@@ -440,6 +440,7 @@ struct registry {
     struct lookups *lookups;
     uint64_t seeds[3];
     uint32_t partition_mask;
+    bool recorded; /* the runtime keeps a record of turns: tell it which rows they read */
 
     struct partition *partitions;
 
@@ -487,6 +488,13 @@ static inline struct links *chunk_links(const struct chunk *chunk, row_ref ref) 
 }
 static inline struct links *links_of(const struct registry *registry, row_ref ref) {
     return chunk_links(chunk_of(registry, ref), ref);
+}
+
+/* What goes to a reader by name is told to the record of turns. */
+static inline void row_read(const struct registry *registry, const struct registry_row *row) {
+    if (__builtin_expect(registry->recorded, 0) && row != NULL) {
+        turn_record_seen(registry->runtime, registry_row_version(row));
+    }
 }
 
 /* counting look-ups (registry_statistics.c) */

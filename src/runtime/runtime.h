@@ -159,6 +159,10 @@ MUST_CHECK enum troupe_error actor_ask(struct turn *turn, actor_ref to, struct m
  * may be NULL. */
 void actor_reply(struct turn *turn, const struct message *asked, struct message **reply);
 void turn_record_read(struct turn *turn, uint64_t version); /* nothing happens when the record is off */
+/* The same of the turn that is under way on this thread; outside of turns nothing happens. For readers that are not
+ * handed a turn; they ask once whether there is a record at all. */
+void turn_record_seen(struct runtime *runtime, uint64_t version);
+bool runtime_records_turns(const struct runtime *runtime);
 bool actor_alive(struct runtime *runtime, actor_ref actor);
 void actor_exit(struct turn *turn, enum troupe_error reason); /* self, after this turn */
 /* Sends EXIT; any thread. After the turn that handles it the actor ends with `reason`, unless the handler

@@ -55,12 +55,26 @@ void turn_record_message(struct worker *worker, const struct turn *turn, const s
                            .of.message = {actor_ref_slot(message->sender), (uint32_t)message->token}});
 }
 
+static void record_read(struct worker *worker, const struct turn *turn, uint64_t version) {
+    record_add(worker, &(struct turn_record){.actor = actor_ref_slot(turn->self),
+                                             .kind = TURN_RECORD_READ,
+                                             .worker = (uint16_t)worker->index,
+                                             .of.version = version});
+}
+
 void turn_record_read(struct turn *turn, uint64_t version) {
     if (turn->runtime->sink.write != NULL) {
-        struct worker *worker = worker_of_turn(turn);
-        record_add(worker, &(struct turn_record){.actor = actor_ref_slot(turn->self),
-                                                 .kind = TURN_RECORD_READ,
-                                                 .worker = (uint16_t)worker->index,
-                                                 .of.version = version});
+        record_read(worker_of_turn(turn), turn, version);
     }
+}
+
+void turn_record_seen(struct runtime *runtime, uint64_t version) {
+    struct worker *worker = worker_on_thread(runtime);
+    if (worker != NULL && worker->turn != NULL) {
+        record_read(worker, worker->turn, version);
+    }
+}
+
+bool runtime_records_turns(const struct runtime *runtime) {
+    return runtime->sink.write != NULL;
 }

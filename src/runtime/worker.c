@@ -164,6 +164,7 @@ static __attribute__((noinline)) void turn_run_whole(struct worker *worker, cons
     }
     if (runtime->sink.write != NULL) {
         turn_record_message(worker, &turn, message);
+        worker->turn = &turn;
     }
     bool exit = message->kind == MESSAGE_EXIT;
     enum troupe_error reason = exit ? MESSAGE_PAYLOAD(message, struct message_exit)->reason : TROUPE_OK;
@@ -171,6 +172,7 @@ static __attribute__((noinline)) void turn_run_whole(struct worker *worker, cons
         message->flags |= MESSAGE_DELIVERED;
     }
     slice->handle(&turn, slice->state, message);
+    worker->turn = NULL;
     if (exit && turn.message != NULL && !actor->exiting) {
         worker->exiting = actor->exiting = true;
         actor->exit_reason = reason;

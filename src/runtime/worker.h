@@ -78,6 +78,7 @@ struct worker {
     uint64_t steps;
     struct turn_record *records; /* of turns, not handed to the sink yet; NULL: there is no sink */
     size_t records_count;
+    const struct turn *turn; /* under way; kept only while turns are recorded */
     struct timer_wheel wheel;
     /* any thread */
     _Alignas(64) _Atomic uint32_t
