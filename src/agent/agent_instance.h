@@ -121,6 +121,8 @@ struct instance {
     struct held *worker_first, *worker_last;
     unsigned writes_refused; /* one after the other: the child has closed its input */
     unsigned held_count, at_worker;
+    actor_ref offerer; /* the last one */
+    bool shared;       /* there were several */
     unsigned capability_count;
     struct instance_capability {
         unsigned bit, held;

@@ -84,6 +84,29 @@ static uint64_t backlog_ns(const struct instance *instance, uint64_t now_ns) {
     return total;
 }
 
+static uint64_t left_of(const struct instance *instance, const struct held *held, uint64_t now_ns) {
+    struct instance_capability *capability = capability_of(instance, held->task->capability);
+    uint64_t whole = prediction_p50(&capability->prediction, held->task->expected_ns);
+    uint64_t behind =
+        held->task->state == TASK_RUNNING && held->task->started_ns ? now_ns - held->task->started_ns : 0;
+    return behind < whole ? whole - behind : 0;
+}
+
+/* What `asker` cannot know: the work that others have here, and how long there is no worker. */
+static void tell_others(const struct instance *instance, actor_ref asker, uint64_t now_ns,
+                        struct message_offer_answer *answer) {
+    for (unsigned at = 0; instance->shared && at < instance->spec->queue_len_max; at++) {
+        const struct held *held = &instance->slots[at];
+        if (!held->task || held->offerer == asker)
+            continue;
+        answer->others_queued++;
+        answer->others_ns += left_of(instance, held, now_ns);
+    }
+    if (instance->state == INSTANCE_RESTARTING && instance->restart_ns > now_ns &&
+        instance->restart_ns != INSTANCE_NEVER)
+        answer->others_ns += instance->restart_ns - now_ns;
+}
+
 static uint64_t queue_key(const struct task *task) {
     const uint64_t deadline_max = (UINT64_C(1) << KEY_DEADLINE_BITS) - 1;
     uint64_t deadline = task->deadline_ns < deadline_max ? task->deadline_ns : deadline_max;
@@ -146,6 +169,8 @@ static bool hold(struct instance *instance, struct task *task, actor_ref offerer
 void queue_offer(struct instance *instance, struct turn *turn, struct message *message) {
     struct message_offer *offer = MESSAGE_PAYLOAD(message, struct message_offer);
     COUNT(instance, offers, 1);
+    instance->shared |= instance->offerer != 0 && instance->offerer != message->sender;
+    instance->offerer = message->sender;
     struct message *reply =
         message_new(turn->runtime, MESSAGE_OFFER_ANSWER, sizeof(struct message_offer_answer));
     if (!reply) {
@@ -178,6 +203,7 @@ void queue_offer(struct instance *instance, struct turn *turn, struct message *m
         answer->refused_count++;
     }
     offer->tasks = NULL;
+    tell_others(instance, message->sender, turn->now_ns, answer);
     COUNT(instance, refused, answer->refused_count);
     answer->epoch = offer->epoch;
     answer->answer = worst == OFFER_ACCEPT ? OFFER_ACCEPT : answer->accepted > 0 ? OFFER_PARTIAL : worst;

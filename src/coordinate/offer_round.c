@@ -6,6 +6,7 @@
  * task comes back or ends. */
 #include "coordinate/coordinator.h"
 
+#define OTHERS_MAX_NS UINT64_C(3600000000000)
 #define BUSY_NS 10000000 /* before an agent with a full mailbox is tried again */
 
 static uint64_t offer_token(const struct agent_view *view) {
@@ -313,33 +314,26 @@ static unsigned take_refused(struct coordinator *coordinator, struct turn *turn,
     return refused;
 }
 
-static unsigned keep_accepted(struct coordinator *coordinator, struct turn *turn, struct agent_view *view,
-                              const struct message_offer_answer *answer) {
-    uint64_t now_ns = turn->now_ns;
+static unsigned keep_accepted(struct coordinator *coordinator, struct turn *turn, struct agent_view *view) {
     unsigned accepted = 0;
-    uint64_t forecast_ns = now_ns, longest_ns = 0;
     for (struct claim *claim = view->claims.last; claim; claim = claim->list_previous) {
-        if (claim->finish_ns > forecast_ns && claim->finish_ns != ASSIGN_NEVER)
-            forecast_ns = claim->finish_ns;
-        if (claim->expected_ns > longest_ns)
-            longest_ns = claim->expected_ns;
         if (claim->epoch != view->offer_epoch || claim->lease_ns != 0)
             continue;
         accepted += claim->state == CLAIM_OFFERED;
         ending_happened(coordinator, turn, claim, CLAIM_ACCEPTED, TROUPE_OK);
-        recall_accepted(coordinator, view, claim, now_ns);
-    }
-    /* An end later than ours by more than a task is work of others, ahead of ours, when it holds more than ours:
-     * else it only thinks our tasks to be longer than we do, and would be left idle once they are done. */
-    uint64_t told_ns = answer->estimated_completion_ns;
-    bool others = answer->queue_length > view->claims.count;
-    if (others && accepted && told_ns > forecast_ns && told_ns - forecast_ns > longest_ns) {
-        uint64_t from_ns = view->foreign_until_ns > now_ns ? view->foreign_until_ns : now_ns;
-        view->foreign_until_ns = from_ns + (told_ns - forecast_ns);
-        if (view->offer_round && !view->offer_expired)
-            view->offer_round->forecast_stale = true;
+        recall_accepted(coordinator, view, claim, turn->now_ns);
     }
     return accepted;
+}
+
+/* What other coordinators queued there comes before ours. It is theirs to know: the agent alone can tell it, and until its
+ * next answer it is as it said. */
+static void note_others(struct agent_view *view, const struct message_offer_answer *answer, uint64_t now_ns) {
+    uint64_t others_ns = answer->others_ns < OTHERS_MAX_NS ? answer->others_ns : OTHERS_MAX_NS;
+    uint64_t until_ns = others_ns ? now_ns + others_ns : 0;
+    if (until_ns > view->foreign_until_ns && view->offer_round && !view->offer_expired)
+        view->offer_round->forecast_stale = true;
+    view->foreign_until_ns = until_ns;
 }
 
 void round_answer(struct coordinator *coordinator, struct turn *turn, struct message *message) {
@@ -361,7 +355,8 @@ void round_answer(struct coordinator *coordinator, struct turn *turn, struct mes
     if (view->offer_expired)
         coordinator->counts.stale_answers++;
     unsigned refused = take_refused(coordinator, turn, view, answer);
-    unsigned accepted = keep_accepted(coordinator, turn, view, answer);
+    unsigned accepted = keep_accepted(coordinator, turn, view);
+    note_others(view, answer, turn->now_ns);
     coordinator->counts.accepted_tasks += accepted;
     coordinator->counts.refused_tasks += refused;
     if (view->offer_round && !view->offer_expired)

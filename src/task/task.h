@@ -222,7 +222,8 @@ struct message_offer_answer {
     unsigned accepted;
     struct task *refused;
     unsigned refused_count;
-    unsigned queue_length;
+    unsigned queue_length, others_queued; /* tasks it has; of them, offered by others than who asks */
+    uint64_t others_ns; /* before ours: their work, and a pause until its worker is there again */
     uint64_t estimated_completion_ns; /* absolute, of everything accepted */
     uint64_t capacity_in_ns;          /* OVERLOADED */
 };

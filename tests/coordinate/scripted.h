@@ -59,7 +59,8 @@ struct scripted {
     char name[32];
     enum script_mode mode;
     unsigned limit, slots, queue_len_max, batch_max;
-    uint64_t backlog_ns /* work of others */, service_ns, capacity_in_ns, pessimism_ns /* told, not needed */;
+    uint64_t backlog_ns /* work of others */, backlog_until_ns, service_ns, capacity_in_ns,
+        pessimism_ns /* told, not needed */;
     struct capability_set capabilities;
     actor_ref actor, coordinator;
     uint64_t slot_free_ns[16];
@@ -230,7 +231,11 @@ static void script_answer(struct scripted *agent, struct turn *turn, struct mess
         }
     }
     answer->estimated_completion_ns += answer->accepted ? agent->pessimism_ns : 0;
-    answer->queue_length = agent->count + (agent->backlog_ns > 0);
+    if (agent->backlog_until_ns > turn->now_ns) {
+        answer->others_queued = 1;
+        answer->others_ns = agent->backlog_until_ns - turn->now_ns;
+    }
+    answer->queue_length = agent->count + answer->others_queued;
     actor_reply(turn, asked, &reply);
 }
 
@@ -364,6 +369,7 @@ static void world_join(struct world *world, struct turn *turn, unsigned index) {
     uint64_t now_ns = env_now(world->env), version;
     struct fault fault;
     (void)turn;
+    agent->backlog_until_ns = now_ns + agent->backlog_ns;
     for (unsigned i = 0; i < agent->slots; i++)
         agent->slot_free_ns[i] = now_ns + agent->backlog_ns;
     assert_int_equal(actor_spawn(world->runtime, &spec, &agent->actor), TROUPE_OK);

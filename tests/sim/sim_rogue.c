@@ -88,6 +88,10 @@ static void answer(struct rogue *rogue, struct turn *turn, struct message *asked
         said->answer = OFFER_INCAPABLE;
     said->epoch = offer->epoch + (chance(rogue, 0.03) ? 1 : 0);
     said->capacity_in_ns = random_below(&rogue->random, 50 * MS);
+    if (chance(rogue, 0.3)) {
+        said->others_queued = 1 + (unsigned)random_below(&rogue->random, 100);
+        said->others_ns = random_below(&rogue->random, SECOND);
+    }
     said->estimated_completion_ns = turn->now_ns + random_below(&rogue->random, SECOND);
     double accepts = said->answer == OFFER_ACCEPT ? 1 : said->answer == OFFER_PARTIAL ? 0.5 : 0;
     while (offer->tasks) {
