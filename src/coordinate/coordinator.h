@@ -152,6 +152,8 @@ void round_answer(struct coordinator *coordinator, struct turn *turn, struct mes
 void round_ask_failed(struct coordinator *coordinator, struct turn *turn,
                       const struct message_ask_failed *failed);
 void round_offer_expired(struct coordinator *coordinator, struct turn *turn, struct agent_view *view);
+/* When the agent has no task any more of an offer that it did not answer in time, it may get others. */
+void round_offer_settled(struct coordinator *coordinator, struct agent_view *view);
 void round_set_alarm(struct coordinator *coordinator, struct agent_view *view);
 void round_orphan_again(struct coordinator *coordinator, struct turn *turn);
 void round_agent_lost(struct coordinator *coordinator, struct turn *turn, struct agent_view *view);

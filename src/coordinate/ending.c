@@ -148,6 +148,7 @@ void ending_leave_agent(struct coordinator *coordinator, struct claim *claim) {
     claim_list_remove(&view->claims, claim);
     claim->agent = NULL;
     recall_next_lease(coordinator, view);
+    round_offer_settled(coordinator, view);
     coordinator->want_step = true;
 }
 
@@ -388,6 +389,9 @@ void ending_happened(struct coordinator *coordinator, struct turn *turn, struct 
         orphan(coordinator, turn, claim);
     else
         ledger_set_state(&coordinator->ledger, claim, (enum claim_state)step.next);
+    if (step.next == CLAIM_ORPHAN && claim->state == CLAIM_ORPHAN && claim->lease_ns == 0)
+        recall_accepted(coordinator, claim->agent, claim,
+                        turn->now_ns); /* it may have it, and lose its end */
 }
 
 void ending_without_agent(struct coordinator *coordinator, struct turn *turn) {

@@ -76,6 +76,17 @@ void round_requeue(struct coordinator *coordinator, struct turn *turn, struct cl
     coordinator->want_step = true;
 }
 
+void round_offer_settled(struct coordinator *coordinator, struct agent_view *view) {
+    if (!view->offer_open || !view->offer_expired)
+        return;
+    for (const struct claim *claim = view->claims.first; claim; claim = claim->list_next)
+        if (claim->epoch == view->offer_epoch)
+            return;
+    view->offer_open = view->offer_expired = false; /* an answer would be a stale one */
+    round_set_alarm(coordinator, view);
+    coordinator->want_step = true;
+}
+
 /* ---- sending ---- */
 static struct message *offer_message(struct coordinator *coordinator, struct turn *turn,
                                      struct agent_view *view, struct claim_list *list) {
@@ -438,6 +449,7 @@ void round_offer_expired(struct coordinator *coordinator, struct turn *turn, str
     view->offer_expired = true;
     view->offer_round = NULL;
     round_set_alarm(coordinator, view);
+    round_offer_settled(coordinator, view); /* all of it may have ended before its answer */
     if (!round)
         return;
     CHECK(round->offers_open > 0);

@@ -107,6 +107,8 @@ static void look_at_leases(struct coordinator *coordinator, struct turn *turn, s
             next_ns = again_ns;
     }
     view->probe_ns = next_ns == UINT64_MAX ? 0 : next_ns;
+    if (all) /* it is not waited for any longer: the next lease asks anew */
+        view->recall.open = false;
 }
 
 void recall_due(struct coordinator *coordinator, struct turn *turn, struct agent_view *view) {

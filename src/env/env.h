@@ -225,6 +225,7 @@ struct env_child_model {
     void (*input_closed)(void *state, struct env_child *child); /* NULL: it exits with 0 */
     void (*release)(void *state);
 };
+void env_sim_set_faults(struct env *env, const struct env_faults *faults); /* from now on */
 void env_sim_set_child_model(struct env *env, const struct env_child_model *model);
 void env_sim_child_emit(struct env_child *child, uint64_t blocked_ns, uint64_t cpu_ns, const char *bytes,
                         size_t length);

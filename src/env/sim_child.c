@@ -428,6 +428,11 @@ void sim_child_release(struct env_child *base) {
         child_free(child);
 }
 
+void env_sim_set_faults(struct env *env, const struct env_faults *faults) {
+    CHECK(env_is_sim(env));
+    ((struct sim_env *)env)->options.faults = *faults;
+}
+
 void env_sim_set_child_model(struct env *env, const struct env_child_model *model) {
     CHECK(env_is_sim(env));
     ((struct sim_env *)env)->model = *model;

@@ -5,11 +5,13 @@
 
 struct totals {
     uint64_t events, tasks, ok, failed, cancelled, rejected, virtual_ns, refused;
+    uint64_t shared, revoked, lost, stale;
 };
 
 static void count(struct totals *totals, const struct sim_world *world) {
     totals->events += world->events;
     totals->virtual_ns += world->virtual_ns;
+    totals->shared += world->coordinator_count > 1;
     for (unsigned i = 0; i < world->coordinator_count; i++) {
         const struct coordinator_statistics *counts = &world->statistics[i];
         totals->tasks += counts->submitted;
@@ -18,11 +20,14 @@ static void count(struct totals *totals, const struct sim_world *world) {
         totals->cancelled += counts->ended_cancelled;
         totals->rejected += counts->rejected;
         totals->refused += counts->refused_tasks;
+        totals->revoked += counts->revoke_answers[REVOKE_REVOKED];
+        totals->lost += counts->ends_lost;
+        totals->stale += counts->stale_ends;
     }
 }
 
 int main(int argc, char **argv) {
-    struct sim_suite suite = sim_suite_start("coordinate_sim", 200, argc, argv);
+    struct sim_suite suite = sim_suite_start("coordinate_sim", 400, argc, argv);
     static struct sim_world world;
     struct totals totals = {0};
     for (uint64_t seed = suite.first; seed < suite.first + suite.seeds; seed++) {
@@ -37,11 +42,14 @@ int main(int argc, char **argv) {
             return sim_suite_violation(&suite, seed, world.violation);
         count(&totals, &world);
     }
-    char facts[200];
+    char facts[400];
     snprintf(facts, sizeof facts,
-             "%llu tasks: %llu ok, %llu failed, %llu cancelled, %llu rejected; %llu refusals",
-             (unsigned long long)totals.tasks, (unsigned long long)totals.ok,
-             (unsigned long long)totals.failed, (unsigned long long)totals.cancelled,
-             (unsigned long long)totals.rejected, (unsigned long long)totals.refused);
+             "%llu with two coordinators; %llu tasks: %llu ok, %llu failed, %llu cancelled, %llu rejected; "
+             "%llu refusals, %llu taken back, %llu lost ends found out, %llu old ends discarded",
+             (unsigned long long)totals.shared, (unsigned long long)totals.tasks,
+             (unsigned long long)totals.ok, (unsigned long long)totals.failed,
+             (unsigned long long)totals.cancelled, (unsigned long long)totals.rejected,
+             (unsigned long long)totals.refused, (unsigned long long)totals.revoked,
+             (unsigned long long)totals.lost, (unsigned long long)totals.stale);
     return sim_suite_end(&suite, totals.events, totals.virtual_ns, facts);
 }

@@ -7,7 +7,7 @@
 #include "sim_world.h"
 
 enum { TOKEN_BATCH = 1, TOKEN_CANCEL = 2, TOKEN_STOP = 3 };
-#define SETTLE_NS (4 * SECOND) /* longer than any agent here keeps what its coordinator gave up */
+#define SETTLE_NS (5 * SIM_LEASE_NS) /* longer than any agent here keeps what its coordinator gave up */
 
 struct sim_attempt *sim_find(struct sim_world *world, uint64_t run, uint32_t trial, unsigned attempt) {
     if (run == 0 || run > world->owner_count || trial >= SIM_TRIALS || attempt == 0 || attempt > SIM_ATTEMPTS)
@@ -60,8 +60,10 @@ static struct task *make_task(struct sim_owner *owner, struct turn *turn, uint32
     struct sim_attempt *known = &owner->attempts[trial][attempt - 1];
     if (known->submitted)
         sim_violation(world, "test: submitted twice");
-    *known = (struct sim_attempt){
-        .submitted = true, .resources = task->resources, .deadline_ns = task->deadline_ns};
+    *known = (struct sim_attempt){.submitted = true,
+                                  .submitted_ns = turn->now_ns,
+                                  .resources = task->resources,
+                                  .deadline_ns = task->deadline_ns};
     owner->submitted++;
     return task;
 }
@@ -127,6 +129,9 @@ static void task_ended(struct sim_owner *owner, struct turn *turn, const struct 
     if (known->deadline_ns != UINT64_MAX && turn->now_ns > latest_ns)
         sim_violation(world, "trial %u attempt %u ended %.0f ms after its deadline", task->id.trial,
                       task->id.attempt, (double)(turn->now_ns - known->deadline_ns) / 1e6);
+    if (task->state == TASK_OK && task->epoch <= known->dead_epoch)
+        sim_violation(world, "trial %u attempt %u is committed under epoch %u, but was given back under %u",
+                      task->id.trial, task->id.attempt, task->epoch, known->dead_epoch);
     known->state = task->state;
     known->error = task->result->error;
     owner->ended++;

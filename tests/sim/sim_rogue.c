@@ -75,6 +75,12 @@ static void end_task(struct rogue *rogue, struct turn *turn, struct rogue_task e
         message_free(&message);
 }
 
+static void gave_back(struct rogue *rogue, const struct task *task) {
+    struct sim_attempt *known = sim_find(rogue->world, task->id.run, task->id.trial, task->id.attempt);
+    if (known && task->epoch > known->dead_epoch)
+        known->dead_epoch = task->epoch;
+}
+
 static void answer(struct rogue *rogue, struct turn *turn, struct message *asked) {
     struct message_offer *offer = MESSAGE_PAYLOAD(asked, struct message_offer);
     struct message *reply =
@@ -109,9 +115,42 @@ static void answer(struct rogue *rogue, struct turn *turn, struct message *asked
             keep_ghost(rogue, task, asked->sender);
             later(rogue, turn, 100 * MS, TOKEN_GHOST);
         }
+        gave_back(rogue, task);
         task->next = said->refused;
         said->refused = task;
         said->refused_count++;
+    }
+    actor_reply(turn, asked, &reply);
+}
+
+/* What it says of a task that is wanted back is as it likes, but for one that it may still begin. */
+static void answer_revoke(struct rogue *rogue, struct turn *turn, struct message *asked) {
+    const struct message_revoke *revoke = MESSAGE_PAYLOAD(asked, const struct message_revoke);
+    struct message *reply =
+        message_new(rogue->world->runtime, MESSAGE_REVOKE_ANSWER, sizeof(struct message_revoke_answer));
+    if (!reply)
+        return;
+    struct message_revoke_answer *said = MESSAGE_PAYLOAD(reply, struct message_revoke_answer);
+    *said = (struct message_revoke_answer){.answer = REVOKE_DONE, .id = revoke->id, .epoch = revoke->epoch};
+    if (rogue->late)
+        said->answer = REVOKE_STARTED;
+    for (unsigned at = 0; at < rogue->count; at++) {
+        struct task *task = rogue->tasks[at].task;
+        if (!task_id_equal(task->id, revoke->id) || task->epoch != revoke->epoch)
+            continue;
+        said->answer = REVOKE_STARTED;
+        if (chance(rogue, 0.5))
+            break;
+        if (chance(rogue, 0.3)) { /* and does it all the same */
+            keep_ghost(rogue, task, asked->sender);
+            later(rogue, turn, 100 * MS, TOKEN_GHOST);
+        }
+        gave_back(rogue, task);
+        sim_unuse(rogue->world, &rogue->tasks[at].in_use);
+        said->answer = REVOKE_REVOKED;
+        said->task = task;
+        rogue->tasks[at] = rogue->tasks[--rogue->count];
+        break;
     }
     actor_reply(turn, asked, &reply);
 }
@@ -122,6 +161,11 @@ static void end_one(struct rogue *rogue, struct turn *turn) {
     unsigned at = (unsigned)random_below(&rogue->random, rogue->count);
     struct rogue_task ending = rogue->tasks[at];
     rogue->tasks[at] = rogue->tasks[--rogue->count];
+    if (chance(rogue, rogue->world->lost)) { /* nobody hears of it */
+        sim_unuse(rogue->world, &ending.in_use);
+        task_free(ending.task);
+        return;
+    }
     if (chance(rogue, 0.1)) {
         keep_ghost(rogue, ending.task, ending.offerer);
         later(rogue, turn, 100 * MS, TOKEN_GHOST);
@@ -141,6 +185,9 @@ static void handle(struct turn *turn, void *state, const struct message *message
             later(rogue, turn, 2 * SECOND, TOKEN_LATE);
         } else
             answer(rogue, turn, turn->message);
+    } else if (message->kind == MESSAGE_REVOKE) {
+        if (!chance(rogue, 0.05)) /* else as one without memory to answer */
+            answer_revoke(rogue, turn, turn->message);
     } else if (message->kind == MESSAGE_TIMER) {
         struct message_timer *timer = MESSAGE_PAYLOAD(turn->message, struct message_timer);
         if (timer->token == TOKEN_END && chance(rogue, 0.02))
@@ -171,12 +218,12 @@ static void destroy(void *state) {
     memory_free(&rogue->world->account, rogue);
 }
 
-void sim_rogue_start(struct sim_world *world, unsigned index) {
+void sim_rogue_start(struct sim_world *world) {
     struct rogue *rogue = memory_alloc(&world->account, sizeof *rogue);
     if (!rogue)
         return sim_violation(world, "test: no rogue");
     rogue->world = world;
-    random_seed(&rogue->random, world->seed, 500 + index);
+    random_seed(&rogue->random, world->seed, 500);
     struct actor_spec spec = {.name = "rogue", .handle = handle, .state = rogue, .destroy = destroy};
     actor_ref actor;
     if (actor_spawn(world->runtime, &spec, &actor)) {
@@ -184,15 +231,18 @@ void sim_rogue_start(struct sim_world *world, unsigned index) {
         return sim_violation(world, "test: no rogue");
     }
     struct agent_profile profile = {1 + (uint32_t)random_below(&world->random, 3), 1, 0};
-    struct fault fault = {0};
-    uint64_t version;
-    struct registration registration = {.name_space = "agents",
-                                        .name = "rogue",
-                                        .actor = actor,
-                                        .capabilities = {{1 + random_below(&world->random, 7)}},
-                                        .health = HEALTH_UP,
-                                        .opaque = &profile,
-                                        .opaque_length = sizeof profile};
-    if (registry_register(world->registry, &registration, env_now(world->env), &version, &fault))
-        sim_violation(world, "test: the rogue is not registered: %s", fault.text);
+    uint64_t bits = 1 + random_below(&world->random, 7);
+    for (unsigned i = 0; i < (world->linked ? world->coordinator_count : 1); i++) {
+        struct fault fault = {0};
+        uint64_t version;
+        struct registration registration = {.name_space = sim_name_space(world, i),
+                                            .name = "rogue",
+                                            .actor = actor,
+                                            .capabilities = {{bits}},
+                                            .health = HEALTH_UP,
+                                            .opaque = &profile,
+                                            .opaque_length = sizeof profile};
+        if (registry_register(world->registry, &registration, env_now(world->env), &version, &fault))
+            sim_violation(world, "test: the rogue is not registered: %s", fault.text);
+    }
 }

@@ -43,10 +43,14 @@ static void draw(struct sim_world *world, struct env_sim_options *sim) {
     world->other_attempt = pick(random, 0.2);
     world->fails = pick(random, 0.2);
     world->silent_stop = pick(random, 0.5);
-    world->coordinator_count = 1 + (random_below(random, 3) == 0);
+    world->coordinator_count = 1 + (random_below(random, 8) > 0);
     world->owner_count = 1 + (unsigned)random_below(random, SIM_OWNERS);
     world->agent_count = 1 + (unsigned)random_below(random, SIM_AGENTS);
     world->rogue = random_below(random, 3) == 0;
+    world->linked = random_below(random, 2);
+    world->lost = pick(random, 0.05);
+    world->delayed = pick(random, 0.5);
+    world->faults_until_ns = 500 * MS + random_below(random, 2 * SECOND);
     world->totals = (struct resources){{1, 4}};
     *sim = (struct env_sim_options){.seed = world->seed,
                                     .cores = 1 + (unsigned)random_below(random, 4),
@@ -70,6 +74,8 @@ static void start_coordinators(struct sim_world *world) {
                                          .resources = world->totals,
                                          .queue_len_max = 20 + (unsigned)random_below(&world->random, 200),
                                          .offer_timeout_ns = SIM_OFFER_TIMEOUT_NS,
+                                         .lease_ns = SIM_LEASE_NS,
+                                         .name_space = sim_name_space(world, i),
                                          .statistics = &world->statistics[i]};
         if (coordinator_start(world->runtime, world->registry, &world->account, &world->options[i],
                               &world->coordinators[i], &fault))
@@ -135,6 +141,47 @@ static void start_drainer(struct sim_world *world) {
     if (actor_spawn(world->runtime, &spec, &world->drainer) ||
         actor_send(world->runtime, NULL, world->drainer, &start))
         sim_violation(world, "test: no drainer");
+}
+
+/* ---- the end of the faults ---- */
+/* Whatever happened before: two leases later what was submitted until then is done. */
+static void check_done(struct sim_world *world) {
+    for (unsigned o = 0; o < world->owner_count; o++)
+        for (unsigned t = 0; t < SIM_TRIALS; t++)
+            for (unsigned a = 0; a < SIM_ATTEMPTS; a++) {
+                const struct sim_attempt *at = &world->owners[o].attempts[t][a];
+                if (at->submitted && !at->ends && at->submitted_ns <= world->faults_until_ns)
+                    sim_violation(world, "task %u/%u/%u is not done two leases after the faults%s", o + 1, t,
+                                  a + 1, at->at_child ? " (at a child)" : "");
+            }
+}
+
+static void peace_handle(struct turn *turn, void *state, const struct message *message) {
+    struct sim_world *world = state;
+    uint64_t timer;
+    if (message->kind == MESSAGE_USER) {
+        uint64_t checked_ns = world->faults_until_ns + 2 * SIM_LEASE_NS;
+        IGNORE(timer_start(turn, world->faults_until_ns, 0, &timer), "sim");
+        IGNORE(timer_start(turn, checked_ns, 1, &timer), "sim");
+    }
+    if (message->kind != MESSAGE_TIMER)
+        return;
+    if (MESSAGE_PAYLOAD(message, const struct message_timer)->token == 1) {
+        check_done(world);
+        if (world->violation[0])
+            runtime_stop(world->runtime);
+        return;
+    }
+    world->crash = world->hang = world->garbage = world->silent_stop = world->lost = world->delayed = 0;
+    env_sim_set_faults(world->env, &(struct env_faults){0});
+}
+
+static void start_peace(struct sim_world *world) {
+    struct actor_spec spec = {.name = "peace", .handle = peace_handle, .state = world};
+    struct message *start = message_new(world->runtime, MESSAGE_USER, 0);
+    actor_ref peace;
+    if (actor_spawn(world->runtime, &spec, &peace) || actor_send(world->runtime, NULL, peace, &start))
+        sim_violation(world, "test: no peace");
 }
 
 static bool set_up(struct sim_world *world, const struct env_sim_options *sim) {
@@ -224,9 +271,12 @@ void sim_world_live(struct sim_world *world, uint64_t seed) {
     }
     start_coordinators(world);
     start_agents(world);
+    if (world->linked)
+        sim_links_start(world);
     if (world->rogue)
-        sim_rogue_start(world, 0);
+        sim_rogue_start(world);
     start_drainer(world);
+    start_peace(world);
     for (unsigned i = 0; i < world->owner_count; i++)
         sim_owner_start(world, i);
     if (!world->violation[0])

@@ -1,6 +1,7 @@
 /* One simulated life of registry, coordinators and real agent actors over modelled children, under one seed:
- * owners submit batches, retry, cancel; children crash, hang, lie, lose lines; agents drain and give up. It
- * ends when every task has ended, or is stuck. What was seen is judged in coordinate_sim.c.
+ * owners submit batches, retry, cancel; children crash, hang, lie, lose lines; agents drain and give up; links between
+ * coordinators and agents lose and reorder what is said. At some time the faults stop, and two leases later all that was
+ * submitted before must be done. It ends when every task has ended, or is stuck. What was seen is judged in sim_world.c.
  *
  * One thread; one world at a time. */
 #ifndef TESTS_SIM_WORLD_H
@@ -17,7 +18,8 @@
 #define SIM_AGENTS 5
 #define SIM_COORDINATORS 2
 #define SIM_OFFER_TIMEOUT_NS (500 * MS)
-#define SIM_SLACK_NS (100 * MS) /* for messages and turns on the way */
+#define SIM_LEASE_NS (5 * SECOND) /* a task at an agent that is not heard of for so long is asked after */
+#define SIM_SLACK_NS (100 * MS)   /* for messages and turns on the way */
 
 struct sim_world;
 struct sim_pending;
@@ -28,6 +30,8 @@ struct sim_attempt { /* of one task: what the owner knows */
     enum task_state state;
     enum troupe_error error;
     struct resources resources;
+    uint64_t submitted_ns;
+    uint32_t dead_epoch;                /* the last under which an agent gave it back */
     uint64_t deadline_ns, cancelled_ns; /* cancelled: when its owner said so; 0: not */
 };
 struct sim_owner {
@@ -53,6 +57,9 @@ struct sim_world {
     struct resources totals;
     unsigned coordinator_count, owner_count, agent_count;
     bool rogue, settling /* every task has ended */;
+    bool linked;              /* agents are reached over links that lose and reorder */
+    double lost, delayed;     /* of them, by seed */
+    uint64_t faults_until_ns; /* none afterwards */
     actor_ref coordinators[SIM_COORDINATORS];
     struct coordinator_options options[SIM_COORDINATORS];
     struct coordinator_statistics statistics[SIM_COORDINATORS];
@@ -81,8 +88,11 @@ void sim_unuse(struct sim_world *world, const struct resources *amount);
 /* sim_children.c */
 void sim_children_install(struct sim_world *world);
 void sim_children_forget(struct sim_world *world); /* what they would still have said */
+/* sim_link.c */
+void sim_links_start(struct sim_world *world);
+const char *sim_name_space(const struct sim_world *world, unsigned coordinator); /* where it finds agents */
 /* sim_rogue.c */
-void sim_rogue_start(struct sim_world *world, unsigned index);
+void sim_rogue_start(struct sim_world *world);
 /* sim_owner.c */
 void sim_owner_start(struct sim_world *world, unsigned index);
 struct sim_attempt *sim_find(struct sim_world *world, uint64_t run, uint32_t trial, unsigned attempt);
