@@ -31,6 +31,11 @@ static bool chance(struct rogue *rogue, double probability) {
     return random_unit(&rogue->random) < probability;
 }
 
+/* Once the faults have stopped it is an agent like any other. */
+static bool lies(struct rogue *rogue, double probability) {
+    return chance(rogue, probability) && !rogue->world->peace;
+}
+
 static void later(struct rogue *rogue, struct turn *turn, uint64_t most_ns, uint64_t token) {
     uint64_t timer;
     IGNORE(timer_start(turn, turn->now_ns + 1 + random_below(&rogue->random, most_ns), token, &timer), "sim");
@@ -63,7 +68,7 @@ static void end_task(struct rogue *rogue, struct turn *turn, struct rogue_task e
         task_free(task);
         return;
     }
-    task->result = chance(rogue, 0.05) ? NULL : task_result_new(task->account, value, (size_t)length);
+    task->result = lies(rogue, 0.05) ? NULL : task_result_new(task->account, value, (size_t)length);
     task->state = TASK_OK;
     task->ended_ns = turn->now_ns;
     struct sim_attempt *known = sim_find(rogue->world, task->id.run, task->id.trial, task->id.attempt);
@@ -89,12 +94,13 @@ static void answer(struct rogue *rogue, struct turn *turn, struct message *asked
         return;
     struct message_offer_answer *said = MESSAGE_PAYLOAD(reply, struct message_offer_answer);
     static const enum offer_answer answers[] = {OFFER_ACCEPT, OFFER_PARTIAL, OFFER_OVERLOADED};
-    said->answer = answers[random_below(&rogue->random, ARRAY_COUNT(answers))];
-    if (chance(rogue, 0.02))
+    said->answer =
+        rogue->world->peace ? OFFER_ACCEPT : answers[random_below(&rogue->random, ARRAY_COUNT(answers))];
+    if (lies(rogue, 0.02))
         said->answer = OFFER_INCAPABLE;
-    said->epoch = offer->epoch + (chance(rogue, 0.03) ? 1 : 0);
+    said->epoch = offer->epoch + (lies(rogue, 0.03) ? 1 : 0);
     said->capacity_in_ns = random_below(&rogue->random, 50 * MS);
-    if (chance(rogue, 0.3)) {
+    if (lies(rogue, 0.3)) {
         said->others_queued = 1 + (unsigned)random_below(&rogue->random, 100);
         said->others_ns = random_below(&rogue->random, SECOND);
     }
@@ -111,7 +117,7 @@ static void answer(struct rogue *rogue, struct turn *turn, struct message *asked
             later(rogue, turn, 50 * MS, TOKEN_END);
             continue;
         }
-        if (chance(rogue, 0.1)) {
+        if (lies(rogue, 0.1)) {
             keep_ghost(rogue, task, asked->sender);
             later(rogue, turn, 100 * MS, TOKEN_GHOST);
         }
@@ -139,9 +145,9 @@ static void answer_revoke(struct rogue *rogue, struct turn *turn, struct message
         if (!task_id_equal(task->id, revoke->id) || task->epoch != revoke->epoch)
             continue;
         said->answer = REVOKE_STARTED;
-        if (chance(rogue, 0.5))
+        if (lies(rogue, 0.5))
             break;
-        if (chance(rogue, 0.3)) { /* and does it all the same */
+        if (lies(rogue, 0.3)) { /* and does it all the same */
             keep_ghost(rogue, task, asked->sender);
             later(rogue, turn, 100 * MS, TOKEN_GHOST);
         }
@@ -161,12 +167,12 @@ static void end_one(struct rogue *rogue, struct turn *turn) {
     unsigned at = (unsigned)random_below(&rogue->random, rogue->count);
     struct rogue_task ending = rogue->tasks[at];
     rogue->tasks[at] = rogue->tasks[--rogue->count];
-    if (chance(rogue, rogue->world->lost)) { /* nobody hears of it */
+    if (lies(rogue, rogue->world->lost)) { /* nobody hears of it */
         sim_unuse(rogue->world, &ending.in_use);
         task_free(ending.task);
         return;
     }
-    if (chance(rogue, 0.1)) {
+    if (lies(rogue, 0.1)) {
         keep_ghost(rogue, ending.task, ending.offerer);
         later(rogue, turn, 100 * MS, TOKEN_GHOST);
     }
@@ -176,26 +182,26 @@ static void end_one(struct rogue *rogue, struct turn *turn) {
 static void handle(struct turn *turn, void *state, const struct message *message) {
     struct rogue *rogue = state;
     if (message->kind == MESSAGE_OFFER) {
-        if (chance(rogue, 0.02))
+        if (lies(rogue, 0.02))
             actor_exit(turn, TROUPE_INTERNAL);
-        else if (chance(rogue, 0.02))
+        else if (lies(rogue, 0.02))
             return; /* as one without memory to answer: the tasks go with the offer */
-        else if (!rogue->late && chance(rogue, 0.15)) {
+        else if (!rogue->late && lies(rogue, 0.15)) {
             rogue->late = turn_take(turn);
             later(rogue, turn, 2 * SECOND, TOKEN_LATE);
         } else
             answer(rogue, turn, turn->message);
     } else if (message->kind == MESSAGE_REVOKE) {
-        if (!chance(rogue, 0.05)) /* else as one without memory to answer */
+        if (!lies(rogue, 0.05)) /* else as one without memory to answer */
             answer_revoke(rogue, turn, turn->message);
     } else if (message->kind == MESSAGE_TIMER) {
         struct message_timer *timer = MESSAGE_PAYLOAD(turn->message, struct message_timer);
-        if (timer->token == TOKEN_END && chance(rogue, 0.02))
+        if (timer->token == TOKEN_END && lies(rogue, 0.02))
             actor_exit(turn, TROUPE_INTERNAL); /* with what it holds, and no offer open */
         else if (timer->token == TOKEN_END)
             end_one(rogue, turn);
         else if (timer->token == TOKEN_LATE && rogue->late) {
-            if (!chance(rogue, 0.1))
+            if (!lies(rogue, 0.1))
                 answer(rogue, turn, rogue->late);
             message_free(&rogue->late);
         } else if (timer->token == TOKEN_GHOST && rogue->ghost.task) {

@@ -172,6 +172,7 @@ static void peace_handle(struct turn *turn, void *state, const struct message *m
             runtime_stop(world->runtime);
         return;
     }
+    world->peace = true;
     world->crash = world->hang = world->garbage = world->silent_stop = world->lost = world->delayed = 0;
     env_sim_set_faults(world->env, &(struct env_faults){0});
 }

@@ -57,6 +57,7 @@ struct sim_world {
     struct resources totals;
     unsigned coordinator_count, owner_count, agent_count;
     bool rogue, settling /* every task has ended */;
+    bool peace;               /* the faults have stopped */
     bool linked;              /* agents are reached over links that lose and reorder */
     double lost, delayed;     /* of them, by seed */
     uint64_t faults_until_ns; /* none afterwards */
