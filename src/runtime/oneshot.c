@@ -170,6 +170,13 @@ void timer_cancel(struct turn *turn, uint64_t timer) {
     }
 }
 
+bool timer_stale(const struct message *message) {
+    const struct oneshot *oneshot = CONTAINER(message, const struct oneshot, message);
+    /* Relaxed: see timer_cancel. */
+    return atomic_load_explicit(&oneshot->state, memory_order_relaxed) !=
+           ONESHOT_STATE(oneshot_generation(oneshot), ONESHOT_FIRED);
+}
+
 bool timer_delivering(struct actor *actor, struct message *message) {
     struct oneshot *oneshot = CONTAINER(message, struct oneshot, message);
     CHECK(oneshot->owner == actor_self(actor));

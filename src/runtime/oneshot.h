@@ -125,6 +125,8 @@ void oneshot_message_free(struct runtime *runtime, struct worker *worker, struct
 /* Fires what is due, at most `most`; unlinks what others cancelled. */
 void oneshot_poll(struct worker *worker, uint64_t now_ns, unsigned most);
 /* A TIMER is about to be handled: false when it was cancelled meanwhile. */
+/* Cancelled after it had fired; it is in its owner's mailbox still. */
+bool timer_stale(const struct message *message);
 bool timer_delivering(struct actor *actor, struct message *message);
 void timers_end(struct runtime *runtime, struct worker *worker, struct actor *actor); /* its actor ends */
 

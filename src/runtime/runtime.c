@@ -87,6 +87,11 @@ enum troupe_error runtime_create(struct env *env, struct account *account,
         }
         workers = WORKERS_MAX;
     }
+    if (options->record.write != NULL && options->actors_max > TURN_RECORD_ACTORS_MAX) {
+        return fault_set(fault, TROUPE_LIMIT, "runtime",
+                         "turns of up to %u actors can be recorded; %u are asked for", TURN_RECORD_ACTORS_MAX,
+                         options->actors_max);
+    }
     struct runtime *runtime = memory_alloc_aligned(account, 64, sizeof *runtime);
     if (runtime == NULL) {
         return fault_set(fault, TROUPE_NOMEM, "runtime", "no memory for the runtime");
@@ -95,6 +100,8 @@ enum troupe_error runtime_create(struct env *env, struct account *account,
     runtime->account = account;
     runtime->tracer = options->tracer;
     runtime->sink = options->record;
+    CHECK(options->guide.may == NULL || sim);
+    runtime->guide = options->guide;
     runtime->whole = sim || options->record.write != NULL;
     runtime->workers_count = workers;
     runtime->sim = sim;

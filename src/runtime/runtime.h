@@ -102,26 +102,47 @@ struct actor_spec {
 };
 
 /* The record of turns, for executing a real run again under a debugger: 16 bytes a turn, and 16 for each version of
- * a registry row that a turn says it read. Which message a turn took is told by its sender, for the messages of one
- * sender to one actor keep their order: the oldest one of that sender. A worker's records come in the order of its
- * turns; those of several workers are put together by whose message a turn took. */
-#define TURN_RECORD_READ UINT16_MAX
+ * a registry row that a turn says it read and for each input from outside that somebody tells of. Which message a turn
+ * took is told by its sender, for the messages of one sender to one actor keep their order: the oldest one of that
+ * sender. A worker's records come in the order of its turns; those of several workers are put together by whose message
+ * a turn took. */
+#define TURN_RECORD_READ 0xffU  /* a read of the turn before it */
+#define TURN_RECORD_INPUT 0xfeU /* the actor was told something from outside: its token, when */
+#define TURN_RECORD_ACTORS_MAX (1U << 20)
+#define TURN_RECORD_TIME_MASK ((UINT64_C(1) << 42) - 1) /* ns; it comes round every 73 minutes */
 struct turn_record {
-    uint32_t actor; /* slot of whose turn it is */
-    uint16_t kind;  /* of the message taken; TURN_RECORD_READ: a read of that turn */
-    uint16_t worker;
+    uint64_t actor : 20; /* slot of whose turn it is */
+    uint64_t kind : 8;   /* of the message taken, or one of the two above */
+    uint64_t worker : 6;
+    uint64_t time_low : 30;
     union {
         struct {
-            uint32_t sender, token; /* slot, 0: no actor; the lower half, to compare */
+            uint64_t sender : 20; /* slot, 0: no actor */
+            uint64_t time_high : 12;
+            uint64_t token : 32; /* the lower half, to compare */
         } message;
         uint64_t version;
     } of;
 };
+/* The lower 42 bits of env_now when the turn began; of a message or an input. */
+static inline uint64_t turn_record_time(const struct turn_record *record) {
+    return (uint64_t)record->of.message.time_high << 30 | record->time_low;
+}
 struct turn_sink {
     /* On the worker's thread, a block at a time; the last ones before runtime_run returns. Must not block. */
     void (*write)(void *context, const struct turn_record *records, size_t count);
     void *context;
 };
+
+/* The other way round, in virtual time only: asked for an actor's messages, the oldest first, until one may be what its
+ * next turn takes; that turn follows at once. While none may, the actor waits for another message, or to be nudged. */
+struct turn_guide {
+    bool (*may)(void *context, actor_ref actor, const struct message *message);
+    void *context;
+};
+
+/* Its messages are offered to the guide again. On worker 0, between turns. */
+void turn_guide_nudge(struct runtime *runtime, actor_ref actor);
 
 struct runtime_options {
     unsigned workers;         /* 0: env_cores (sim: env_sim_workers), at least 1 */
@@ -130,6 +151,7 @@ struct runtime_options {
     uint64_t turn_budget_ns;  /* 0: 1 ms */
     struct tracer *tracer;    /* may be NULL */
     struct turn_sink record;  /* of turns; write NULL: off, and then it costs nothing */
+    struct turn_guide guide;  /* may NULL: the order is the seed's; env_sim only */
 };
 MUST_CHECK enum troupe_error runtime_create(struct env *env, struct account *account,
                                             const struct runtime_options *options,
@@ -162,6 +184,8 @@ void turn_record_read(struct turn *turn, uint64_t version); /* nothing happens w
 /* The same of the turn that is under way on this thread; outside of turns nothing happens. For readers that are not
  * handed a turn; they ask once whether there is a record at all. */
 void turn_record_seen(struct runtime *runtime, uint64_t version);
+/* Something came from outside to one of worker 0's actors, between turns; on its thread. */
+void turn_record_input(struct runtime *runtime, actor_ref actor, uint64_t token, uint64_t time_ns);
 bool runtime_records_turns(const struct runtime *runtime);
 bool actor_alive(struct runtime *runtime, actor_ref actor);
 void actor_exit(struct turn *turn, enum troupe_error reason); /* self, after this turn */

@@ -9,6 +9,8 @@
 #define BLOCK_RECORDS 256U
 
 _Static_assert(sizeof(struct turn_record) == 16, "at most 16 bytes a turn");
+_Static_assert(MESSAGE_KIND_COUNT <= TURN_RECORD_INPUT, "a kind is 8 bits");
+_Static_assert(WORKERS_MAX <= 64, "a worker is 6 bits");
 
 enum troupe_error turn_records_begin(struct runtime *runtime) {
     for (unsigned index = 0; runtime->sink.write != NULL && index < runtime->workers_count; index++) {
@@ -47,19 +49,38 @@ static void record_add(struct worker *worker, const struct turn_record *record) 
     }
 }
 
+/* The time is split, so that an input and a turn look alike. */
+static struct turn_record record_of(const struct worker *worker, uint32_t slot, unsigned kind,
+                                    uint64_t time_ns) {
+    uint64_t time = time_ns & TURN_RECORD_TIME_MASK;
+    return (struct turn_record){.actor = slot & (TURN_RECORD_ACTORS_MAX - 1),
+                                .kind = kind & 0xff,
+                                .worker = worker->index & 0x3f,
+                                .time_low = time & 0x3fffffff,
+                                .of.message.time_high = time >> 30 & 0xfff};
+}
+
 void turn_record_message(struct worker *worker, const struct turn *turn, const struct message *message) {
-    record_add(worker, &(struct turn_record){
-                           .actor = actor_ref_slot(turn->self),
-                           .kind = message->kind,
-                           .worker = (uint16_t)worker->index,
-                           .of.message = {actor_ref_slot(message->sender), (uint32_t)message->token}});
+    struct turn_record record = record_of(worker, actor_ref_slot(turn->self), message->kind, turn->now_ns);
+    record.of.message.sender = actor_ref_slot(message->sender) & (TURN_RECORD_ACTORS_MAX - 1);
+    record.of.message.token = (uint32_t)message->token;
+    record_add(worker, &record);
+}
+
+void turn_record_input(struct runtime *runtime, actor_ref actor, uint64_t token, uint64_t time_ns) {
+    struct worker *worker = worker_on_thread(runtime);
+    if (worker == NULL || runtime->sink.write == NULL) {
+        return;
+    }
+    struct turn_record record = record_of(worker, actor_ref_slot(actor), TURN_RECORD_INPUT, time_ns);
+    record.of.message.token = (uint32_t)token;
+    record_add(worker, &record);
 }
 
 static void record_read(struct worker *worker, const struct turn *turn, uint64_t version) {
-    record_add(worker, &(struct turn_record){.actor = actor_ref_slot(turn->self),
-                                             .kind = TURN_RECORD_READ,
-                                             .worker = (uint16_t)worker->index,
-                                             .of.version = version});
+    struct turn_record record = record_of(worker, actor_ref_slot(turn->self), TURN_RECORD_READ, turn->now_ns);
+    record.of.version = version;
+    record_add(worker, &record);
 }
 
 void turn_record_read(struct turn *turn, uint64_t version) {

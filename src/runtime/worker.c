@@ -220,6 +220,11 @@ static unsigned actor_run(struct worker *worker, struct actor *actor, unsigned m
     if (mailbox_arrived(&actor->mailbox)) {
         actor_fetch(worker, actor, false);
     }
+    if (__builtin_expect(worker->runtime->guide.may != NULL, 0) && !actor->exiting &&
+        !turn_guide_choose(worker, actor)) {
+        actor->ready = false;
+        return 1; /* a look is work too */
+    }
     struct message *last, *message = mailbox_take_all(&actor->mailbox, &last);
     const struct slice slice = {actor, actor->handle, actor->state, actor_self(actor)};
     most = slice_of(worker->runtime, actor, most);

@@ -101,8 +101,9 @@ struct runtime {
     bool ended;                 /* no more turns, ever */
     bool whole;                 /* turns are simulated or recorded */
     struct turn_sink sink;
-    unsigned slice; /* messages per actor in a row */
-    unsigned burst; /* turns per step */
+    struct turn_guide guide; /* simulated */
+    unsigned slice;          /* messages per actor in a row */
+    unsigned burst;          /* turns per step */
     uint64_t turn_budget_ns;
     uint64_t calm_ticks_max;  /* a turn that takes no longer is calm */
     uint64_t clock_ticks_max; /* a reading of the clock serves turns that start within so many ticks of it */
@@ -189,6 +190,9 @@ static inline void message_destroy(struct runtime *runtime, struct worker *worke
         message_destroy_whole(runtime, worker, message);
     }
 }
+
+/* turn_guide.c: brings what the actor takes next to the front. False: nothing that is there. */
+bool turn_guide_choose(struct worker *worker, struct actor *actor);
 
 /* turn_record.c */
 MUST_CHECK enum troupe_error turn_records_begin(struct runtime *runtime);
