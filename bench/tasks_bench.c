@@ -252,7 +252,7 @@ static void measure(const struct plan *plan) {
     }
     const char *figure = plan->durable ? "durable" : "memory";
     bench_print(&(struct bench_figure){"tasks", figure, "tasks per second of CPU", per_cpu, plan->rounds,
-                                       BENCH_AT_LEAST, plan->durable ? 10000 : 50000});
+                                       BENCH_AT_LEAST, plan->durable ? 20000 : 200000});
     bench_print(
         &(struct bench_figure){"tasks", figure, "tasks per second", per_s, plan->rounds, BENCH_NO_TARGET, 0});
     bench_print(&(struct bench_figure){"tasks", figure, "us to coordinate a batch, T0 to T5", batches,

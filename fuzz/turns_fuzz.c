@@ -20,7 +20,7 @@ static void mend_all(uint8_t *bytes, size_t length) {
     if (length < TURN_FILE_HEADER_BYTES)
         return;
     buffer_init(&header, &account, 0);
-    turn_file_header(&header);
+    turn_file_header(&header, 0);
     memcpy(bytes + 16, header.bytes + 16, TURN_FILE_PROGRAM_BYTES);
     buffer_free(&header);
     mend(bytes, TURN_FILE_HEADER_BYTES - 8, TURN_FILE_HEADER_BYTES);
@@ -40,7 +40,7 @@ static void write_again(const struct turn_file *file) {
     struct buffer again;
     struct turn_file read = {0};
     buffer_init(&again, &account, 0);
-    turn_file_header(&again);
+    turn_file_header(&again, file->seed);
     for (size_t at = 0; at < file->count; at += TURN_FILE_BLOCK_RECORDS_MAX) {
         size_t some = file->count - at;
         some = some < TURN_FILE_BLOCK_RECORDS_MAX ? some : TURN_FILE_BLOCK_RECORDS_MAX;
@@ -49,7 +49,8 @@ static void write_again(const struct turn_file *file) {
     if (file->ended)
         turn_file_end(&again, file->count, file->lost);
     CHECK(turn_file_read(again.bytes, again.length, "again", &account, &read, NULL) == TROUPE_OK);
-    CHECK(read.count == file->count && read.ended == file->ended && read.lost == file->lost);
+    CHECK(read.count == file->count && read.ended == file->ended && read.lost == file->lost &&
+          read.seed == file->seed);
     CHECK(file->count == 0 || memcmp(read.records, file->records, file->count * sizeof *file->records) == 0);
     turn_file_free(&read);
     buffer_free(&again);
@@ -63,7 +64,7 @@ static void try_read(const uint8_t *bytes, size_t length) {
         fuzz_refused(error, &fault, file.records);
     } else {
         for (size_t i = 0; i < file.count; i++)
-            CHECK(file.records[i].kind == TURN_RECORD_READ || file.records[i].kind < MESSAGE_KIND_COUNT);
+            CHECK(file.records[i].kind >= TURN_RECORD_INPUT || file.records[i].kind < MESSAGE_KIND_COUNT);
         write_again(&file);
     }
     turn_file_free(&file);

@@ -114,6 +114,65 @@ TROUPE_API enum troupe_status troupe_registry_unregister(struct troupe *troupe, 
 TROUPE_API troupe_actor troupe_registry_lookup(struct troupe *troupe, struct troupe_turn *turn,
                                                const char *name_space, const char *name); /* 0: nobody */
 
+/* ---- which agent takes which task ----
+ * A batch of tasks over agents that each do one task after the other. What is wanted, the first before the next: little
+ * weight of missed deadlines, an early end of the last task, little weighted tardiness (for which the last task may end
+ * up to 2 % later). A pure function: no runtime is needed, the same batch has the same answer, and nothing is done with
+ * it. Times are ns from now. Any thread; memory is taken and given back in the call. */
+#define TROUPE_BATCH_NOBODY UINT32_MAX
+#define TROUPE_BATCH_NEVER UINT64_MAX
+struct troupe_batch_agent {
+    uint64_t capabilities; /* bits of what it can do */
+    const double *speeds;  /* of each kind of task, above 0: work / speed is the time that it takes */
+    uint64_t backlog_ns;   /* until what it has is done */
+    uint32_t queued, room; /* tasks that it has, and how many more it may get */
+};
+struct troupe_batch_task {
+    uint32_t kind;        /* below kind_count */
+    uint32_t home;        /* the agent that has its data, or TROUPE_BATCH_NOBODY */
+    uint64_t needs;       /* an agent must have all of these capabilities */
+    uint64_t work_ns;     /* at speed 1, above 0 */
+    uint64_t deadline_ns; /* TROUPE_BATCH_NEVER: none */
+    double weight;        /* above 0; what it counts when it is late */
+};
+struct troupe_batch {
+    const struct troupe_batch_agent *agents;
+    const struct troupe_batch_task *tasks;
+    uint32_t agent_count, task_count, kind_count;
+    uint64_t away_ns; /* what a task with a home takes longer elsewhere */
+    uint64_t steps; /* of the search, 2 to 20 ns each; 0: one list, the earliest end for each task in turn */
+    bool refuse_late; /* a task that no agent could end in time, were it alone, is refused */
+};
+enum troupe_batch_verdict {
+    TROUPE_BATCH_ON_TIME,  /* or it has no deadline */
+    TROUPE_BATCH_LATE,     /* it has an agent, and ends after its deadline */
+    TROUPE_BATCH_HOPELESS, /* refused: no agent could end it in time */
+    TROUPE_BATCH_FULL,     /* refused: those that can do it have no room */
+    TROUPE_BATCH_INCAPABLE /* refused: no agent has what it needs */
+};
+struct troupe_batch_place { /* of one task */
+    enum troupe_batch_verdict verdict;
+    uint32_t agent;   /* INCAPABLE: the nearest one; HOPELESS, FULL: the best one, as things are */
+    uint64_t missing; /* INCAPABLE: the capabilities that the nearest one lacks */
+    uint64_t start_ns, finish_ns; /* HOPELESS: what would be; FULL, INCAPABLE: TROUPE_BATCH_NEVER */
+    uint64_t capacity_in_ns;      /* FULL: until one of them has ended a task, by its backlog; else 0 */
+};
+struct troupe_batch_summary {
+    uint32_t on_time, late, refused;
+    double missed, tardiness_ns; /* weights of the late and refused; of the late, each ns by its weight */
+    uint64_t finish_ns;          /* of the last task; 0: none */
+    uint64_t steps;              /* that were used */
+};
+#define TROUPE_PROBLEM_MAX 256
+/* `ret_places`: one for each task. `ret_summary` and `ret_problem` (TROUPE_PROBLEM_MAX bytes: what is wrong, where, and
+ * what was expected) may be NULL. INVALID: no agent, a kind or a home that is not there, a speed, weight or work that is
+ * not above 0, a deadline of 0. LIMIT: more than 65,536 agents, 1,048,576 tasks or 4,096 different pairs of kind and
+ * needs. NO_MEMORY. */
+TROUPE_API enum troupe_status troupe_coordinate_batch(const struct troupe_batch *batch,
+                                                      struct troupe_batch_place *ret_places,
+                                                      struct troupe_batch_summary *ret_summary,
+                                                      char *ret_problem);
+
 #ifdef __cplusplus
 }
 #endif

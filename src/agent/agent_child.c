@@ -220,6 +220,7 @@ static void on_hello(struct instance *instance, const struct worker_line *line, 
     instance->start_limit_ns = INSTANCE_NEVER;
     instance_become(instance, INSTANCE_READY);
     usage_begin(instance, now_ns);
+    turn_record_input(instance->runtime, instance->self, AGENT_TOKEN_UP, now_ns);
     instance_event(instance, AGENT_UP, NULL, "agent %s is up", instance->name);
 }
 
@@ -281,6 +282,7 @@ static void log_text(struct instance *instance, const char *id, const char *text
 static void on_line(void *context, const char *bytes, size_t length) {
     struct instance *instance = context;
     uint64_t now_ns = env_now(instance->env);
+    instance->read_ns = now_ns;
     struct worker_line line;
     struct fault fault = {0};
     COUNT(instance, lines_in, 1);
@@ -323,7 +325,10 @@ static void on_line(void *context, const char *bytes, size_t length) {
 /* All lines of a piece of output have been read: what they made room for goes out in one write. */
 static void on_read(void *context) {
     struct instance *instance = context;
-    child_pump(instance, env_now(instance->env));
+    /* The answer's own time: what it made room for begins as it ends, and a replay, where nothing takes time in between,
+     * sees the same. */
+    child_pump(instance, instance->read_ns != 0 ? instance->read_ns : env_now(instance->env));
+    instance->read_ns = 0;
     if (child_next_due(instance) < instance->timer_ns || instance->draining)
         instance_wake(instance);
 }

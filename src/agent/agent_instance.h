@@ -146,6 +146,7 @@ struct instance {
     } cpu_meter, wait_meter;   /* of this child; see held_charge */
     uint64_t usage_seen_at_ns; /* when both were read */
     uint64_t spawned_ns;
+    uint64_t read_ns;       /* when the last line of the piece of output at hand was read; 0: none was */
     bool wait_known;        /* then */
     uint64_t pump_again_ns; /* its input was full */
 

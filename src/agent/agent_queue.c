@@ -512,6 +512,7 @@ void held_end(struct instance *instance, struct held *held, struct task_result *
     struct message_task_ended *payload = MESSAGE_PAYLOAD(ended, struct message_task_ended);
     payload->task = task;
     ended->token = task_id_token(task->id);
+    turn_record_input(instance->runtime, instance->self, ended->token, now_ns);
     trace_emit(runtime_tracer(instance->runtime), instance_thread(instance), TRACE_TASK_ENDED,
                task_id_span(task->id), (uint32_t)instance->self, result->error);
     held->task = NULL;

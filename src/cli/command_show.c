@@ -9,6 +9,7 @@
 #include "cli/moment.h"
 #include "cli/run_lines.h"
 #include "cli/run_listing.h"
+#include "cli/run_replay.h"
 #include "cli/run_report.h"
 #include "cli/run_summary.h"
 
@@ -17,13 +18,18 @@
 struct show_values {
     const char *runs;
     const char *html;
-    bool json, all;
+    int64_t until_trial;
+    bool json, all, replay;
 };
 static const struct option_row rows[] = {
     {OPTION_FLAG(struct show_values, all, "all", 'a', "every trial, not only the best 60")},
     {OPTION_FLAG(struct show_values, json, "json", 0, "one JSON object")},
     {OPTION_TEXT(struct show_values, html, "html", 0, "FILE",
                  "write the report of the run as it stands to FILE")},
+    {OPTION_FLAG(struct show_values, replay, "replay", 0,
+                 "live through a recorded run again, in virtual time, and say where it first differs")},
+    {OPTION_NUMBER(0, PIPELINE_TRIALS_MAX, struct show_values, until_trial, "until-trial", 0, "N",
+                   "with --replay: only until trial N is about to begin")},
     {OPTION_TEXT(struct show_values, runs, "runs", 0, "DIR", "where runs are kept (default: runs)")},
 };
 static const struct option_table options = {
@@ -32,9 +38,16 @@ const struct command_page page_show = {
     &options,
     "Without RUN: the newest. Works beside a live run. The object of --json has\n"
     "`trials`: number, state, values, objective, wall_ms; `starts` of workers: agent,\n"
-    "spawned_ms, ready_ms, cpu_ms; `cores` and `version`, as it was created.\n",
+    "spawned_ms, ready_ms, cpu_ms; `cores` and `version`, as it was created.\n\n"
+    "--replay needs a run that was started with `troupe run --record`. The engine, the\n"
+    "coordinator and the optimizer decide again, in the recorded order, on a simulated\n"
+    "clock; workers answer what they answered. Every decision is compared with the\n"
+    "record; the exit status is 1 when one differs. For a debugger, stop at\n"
+    "replay_reached (trial N is about to begin), replay_differed, or replay_took_turn.\n",
     "  troupe show\n  troupe show digits-6b0760e9-c2c4 --json\n"
-    "  troupe show --html report.html\n"};
+    "  troupe show --html report.html\n"
+    "  troupe show digits-6b0760e9-c2c4 --replay --until-trial 7\n"
+    "  gdb -ex 'break replay_reached' -ex run --args troupe show --replay --until-trial 7\n"};
 
 static const char *state_of(const struct run_record *record) {
     return record->state == RUN_RUNNING && !record->live ? "interrupted"
@@ -256,11 +269,15 @@ static enum troupe_error write_text(struct session *session, const struct run_re
 
 enum troupe_error command_show(struct session *session, int argc, const char *const *argv,
                                struct fault *fault) {
-    struct show_values values = {.runs = "runs"};
+    struct show_values values = {.runs = "runs", .until_trial = -1};
     struct option_words words = {.argc = argc, .argv = argv};
     struct run_record *record = NULL;
     const char *id = NULL;
     enum troupe_error error = option_table_parse(&options, &session->arena, &words, &values, NULL, fault);
+    if (error == TROUPE_OK && values.until_trial >= 0 && !values.replay)
+        error = fault_set(fault, TROUPE_USAGE, "--until-trial", "belongs to --replay");
+    if (error == TROUPE_OK && values.replay && (values.html != NULL || values.all))
+        error = fault_set(fault, TROUPE_USAGE, "--replay", "goes with --until-trial and --json only");
     if (error == TROUPE_OK)
         error = run_listing_choose(session, values.runs, words.words[0], &id, fault);
     if (error == TROUPE_OK && values.html != NULL)
@@ -269,6 +286,12 @@ enum troupe_error command_show(struct session *session, int argc, const char *co
         error = run_record_read(session->env, session->account, values.runs, id, &record, fault);
     if (error != TROUPE_OK)
         return error;
+    if (values.replay) {
+        uint32_t until = values.until_trial < 0 ? RECORD_UNKNOWN : (uint32_t)values.until_trial;
+        error = run_replay(session, record, until, values.json, fault);
+        run_record_free(record);
+        return error;
+    }
     struct buffer text;
     buffer_init(&text, session->account, 0);
     if (values.json)

@@ -44,7 +44,7 @@ static const struct option_row rows[] = {
     {OPTION_FLAG(struct run_values, no_store, "no-store", 0, "keep nothing: no resume, no report")},
     {OPTION_FLAG(struct run_values, trace, "trace", 0, "also write trace.bin, for `troupe analyze`")},
     {OPTION_FLAG(struct run_values, record, "record", 0,
-                 "also write turns.bin, the order of all turns; the run has one worker thread then")},
+                 "also write turns.bin, for `troupe show --replay`; the run has one worker thread then")},
     {OPTION_FLAG(struct run_values, json, "json", 0,
                  "one JSON object on standard output, all else on standard error"),
      .heading = "what is printed"},

@@ -26,6 +26,7 @@
 #ifndef COORDINATE_COORDINATE_H
 #define COORDINATE_COORDINATE_H
 
+#include "coordinate/batch.h"
 #include "registry/registry.h"
 
 /* What was ever counted; ever growing but for the gauges at the end. */

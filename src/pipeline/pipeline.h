@@ -202,6 +202,9 @@ struct run_options {
     size_t worker_line_max;           /* 0: 1 MiB */
     bool trace;                       /* write trace.bin beside the store */
     size_t trace_ring_records;        /* of each thread's ring; 0: 16,384 */
+    struct turn_sink turns;           /* instead: who is told of each turn; write NULL: nobody */
+    uint64_t registry_seed;           /* 0: drawn */
+    struct turn_guide guide;          /* may NULL: none; env_sim only */
     bool record; /* write turns.bin beside the store: what simulate_replay goes by; one worker then */
     const struct configuration *configuration; /* evaluate this one and nothing else; NULL: search */
     const char *const *rerun; /* the command line that starts this run again, NULL-terminated; may be NULL */

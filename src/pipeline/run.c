@@ -172,14 +172,17 @@ static enum troupe_error start_agents(struct run *run, struct run_agents *agents
 static enum troupe_error start_parts(struct run *run, struct run_agents *agents, struct fault *fault) {
     struct runtime_options options = {.workers = run->options.workers,
                                       .mailbox_len_max = run->options.mailbox_len_max};
-    if (run->options.record)
+    if (run->options.record) {
         options.workers = 1; /* one order of all turns */
+        run->options.registry_seed = env_random(run->env) | 1;
+    }
     if (options.workers == 0)
         options.workers = env_is_sim(run->env) ? env_sim_workers(run->env) : env_cores(run->env);
     run->workers = options.workers;
     enum troupe_error error = run_trace_open(run, options.workers, fault);
     options.tracer = run->trace.tracer;
-    options.record = run_turns_sink(run);
+    options.record = run->options.turns.write != NULL ? run->options.turns : run_turns_sink(run);
+    options.guide = run->options.guide;
     if (error == TROUPE_OK)
         error = runtime_create(run->env, run->account, &options, &run->runtime, fault);
     if (error == TROUPE_OK)
@@ -191,7 +194,9 @@ static enum troupe_error start_parts(struct run *run, struct run_agents *agents,
     if (error == TROUPE_OK && run->options.resume)
         error = run_resume(run, fault);
     if (error == TROUPE_OK)
-        error = registry_create(run->runtime, run->account, NULL, &run->registry, fault);
+        error = registry_create(run->runtime, run->account,
+                                &(struct registry_options){.seed = run->options.registry_seed},
+                                &run->registry, fault);
     if (error == TROUPE_OK)
         error = run_spawn_engine(run, fault);
     if (error != TROUPE_OK)

@@ -98,6 +98,7 @@ static bool on_created(void *context, const struct store_row *row, const char *n
         return false;
     record->cores = count_of(node_get(root, "cores"));
     record->workers = count_of(node_get(root, "workers"));
+    record->fixed = node_get(root, "configuration") != NULL;
     if (node_kind(version) != DOCUMENT_STRING)
         return true;
     record->version = arena_copy(&record->arena, node_string(version), strlen(node_string(version)));
@@ -236,15 +237,17 @@ static bool on_stage(void *context, const struct store_row *row, const char *nam
                                 sizeof *record->executions, record->execution_count);
     if (execution == NULL)
         return false;
-    *execution = (struct record_execution){.trial = row->trial,
-                                           .stage = row->stage,
-                                           .attempt = row->attempt,
-                                           .state = (enum task_state)row->a,
-                                           .agent = RECORD_UNKNOWN,
-                                           .ready = ns_of(item_of(times, 0)),
-                                           .cpu_ns = ns_of(node_get(root, "cpu_us")),
-                                           .core_wait_ns = wait_of(node_get(root, "core_wait_us")),
-                                           .message = message_of(reading, root)};
+    *execution =
+        (struct record_execution){.trial = row->trial,
+                                  .stage = row->stage,
+                                  .attempt = row->attempt,
+                                  .state = (enum task_state)row->a,
+                                  .agent = RECORD_UNKNOWN,
+                                  .ready = ns_of(item_of(times, 0)),
+                                  .cpu_ns = ns_of(node_get(root, "cpu_us")),
+                                  .artifact = node_kind(node_get(root, "artifact")) == DOCUMENT_STRING,
+                                  .core_wait_ns = wait_of(node_get(root, "core_wait_us")),
+                                  .message = message_of(reading, root)};
     if (node_kind(agent) == DOCUMENT_INT && node_int(agent) >= 0 && node_int(agent) < record->agent_count)
         execution->agent = (uint32_t)node_int(agent);
     uint64_t *const points[] = {&execution->assigned, &execution->accepted, &execution->started,

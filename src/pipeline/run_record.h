@@ -28,6 +28,7 @@ struct record_execution {  /* one attempt of one stage */
     bool reused; /* taken from another trial's execution: only ready and done mean anything */
     uint64_t ready, assigned, accepted, started, ended, done; /* ascending; equal where nothing happened */
     uint64_t cpu_ns;
+    bool artifact;         /* it left a file */
     uint64_t core_wait_ns; /* it could run and waited for a core; CORE_WAIT_UNKNOWN: not measured */
     const char *message;   /* may be NULL */
 };
@@ -44,6 +45,7 @@ struct run_record {
     struct arena arena;
     struct pipeline *pipeline;
     const char *id, *directory;
+    bool fixed;                  /* it evaluates one given configuration */
     bool live;                   /* a process runs it now */
     int state;                   /* enum run_state; RUNNING and not live: it was killed */
     struct document *response;   /* NULL: it has not ended once */

@@ -32,7 +32,7 @@ enum troupe_error run_turns_open(struct run *run, struct fault *fault) {
         return error;
     buffer_init(&turns->filling, run->account, GATHERED_MAX);
     buffer_init(&turns->draining, run->account, GATHERED_MAX);
-    turn_file_header(&turns->filling);
+    turn_file_header(&turns->filling, run->options.registry_seed);
     return buffer_ok(&turns->filling) == TROUPE_OK
                ? TROUPE_OK
                : fault_set(fault, TROUPE_NOMEM, path, "out of memory starting the record of turns");

@@ -39,7 +39,7 @@ static void seal(struct buffer *out, size_t from, size_t check_at) {
         out->bytes[from + check_at + i] = (char)(check >> (8 * i));
 }
 
-void turn_file_header(struct buffer *out) {
+void turn_file_header(struct buffer *out, uint64_t seed) {
     char program[TURN_FILE_PROGRAM_BYTES] = {0};
     size_t from = out->length;
     snprintf(program, sizeof program, "%s", TROUPE_VERSION);
@@ -47,6 +47,7 @@ void turn_file_header(struct buffer *out) {
     put(out, TURN_FILE_FORMAT, 4);
     put(out, TURN_FILE_HEADER_BYTES, 4);
     buffer_append(out, program, sizeof program);
+    put(out, seed, 8);
     put(out, 0, 8);
     seal(out, from, TURN_FILE_HEADER_BYTES - 8);
 }
@@ -63,15 +64,17 @@ void turn_file_block(struct buffer *out, const struct turn_record *records, size
     CHECK(count > 0 && count <= TURN_FILE_BLOCK_RECORDS_MAX);
     block_begin(out, count, 0);
     for (size_t i = 0; i < count; i++) {
-        put(out, records[i].actor, 4);
-        put(out, records[i].kind, 2);
-        put(out, records[i].worker, 2);
-        if (records[i].kind == TURN_RECORD_READ) {
-            put(out, records[i].of.version, 8);
-        } else {
-            put(out, records[i].of.message.sender, 4);
-            put(out, records[i].of.message.token, 4);
-        }
+        const struct turn_record *one = &records[i];
+        put(out,
+            one->actor | (uint64_t)one->kind << 20 | (uint64_t)one->worker << 28 |
+                (uint64_t)one->time_low << 34,
+            8);
+        put(out,
+            one->kind == TURN_RECORD_READ
+                ? one->of.version
+                : one->of.message.sender | (uint64_t)one->of.message.time_high << 20 |
+                      (uint64_t)one->of.message.token << 32,
+            8);
     }
     seal(out, from, TURN_FILE_BLOCK_HEADER_BYTES - 8);
 }
@@ -128,13 +131,17 @@ static enum troupe_error read_header(struct reading *reading) {
 }
 
 static struct turn_record record_at(const unsigned char *at) {
-    struct turn_record record = {
-        .actor = (uint32_t)get(at, 4), .kind = (uint16_t)get(at + 4, 2), .worker = (uint16_t)get(at + 6, 2)};
+    uint64_t head = get(at, 8), rest = get(at + 8, 8);
+    struct turn_record record = {.actor = head & 0xfffff,
+                                 .kind = head >> 20 & 0xff,
+                                 .worker = head >> 28 & 0x3f,
+                                 .time_low = head >> 34};
     if (record.kind == TURN_RECORD_READ) {
-        record.of.version = get(at + 8, 8);
+        record.of.version = rest;
     } else {
-        record.of.message.sender = (uint32_t)get(at + 8, 4);
-        record.of.message.token = (uint32_t)get(at + 12, 4);
+        record.of.message.sender = rest & 0xfffff;
+        record.of.message.time_high = rest >> 20 & 0xfff;
+        record.of.message.token = rest >> 32;
     }
     return record;
 }
@@ -171,7 +178,7 @@ static enum troupe_error read_block(struct reading *reading, struct turn_file *f
         return damaged(reading, "a block that does not fit its check");
     for (size_t i = 0; i < count; i++) {
         struct turn_record record = record_at(at + TURN_FILE_BLOCK_HEADER_BYTES + i * TURN_FILE_RECORD_BYTES);
-        if (record.kind != TURN_RECORD_READ && record.kind >= MESSAGE_KIND_COUNT)
+        if (record.kind < TURN_RECORD_INPUT && record.kind >= MESSAGE_KIND_COUNT)
             return damaged(reading, "a turn that took a message of no known kind");
         file->records[file->count++] = record;
     }
@@ -186,6 +193,7 @@ enum troupe_error turn_file_read(const void *bytes, size_t length, const char *s
     enum troupe_error error = read_header(&reading);
     if (error != TROUPE_OK)
         return error;
+    file.seed = get(reading.bytes + 16 + TURN_FILE_PROGRAM_BYTES, 8);
     /* Not more records than bytes have room for, whatever counts say. */
     file.records = memory_alloc(account, (length / TURN_FILE_RECORD_BYTES + 1) * sizeof *file.records);
     if (file.records == NULL)

@@ -1,10 +1,12 @@
 /* turn_file: the layout of turns.bin, a record of turns, little-endian whatever the machine.
  *
  *   file   := header block* end?                  no end: the process was killed
- *   header := "TRTURNS1" u32 format u32 header_bytes char program[48] u64 check      program: its version, zeroes
- *   block  := "TRTURNB1" u32 count u32 reserved (0) u64 check record*                behind it
+ *   header := "TRTURNS1" u32 format u32 header_bytes char program[48] u64 seed u64 check      program: its version,
+ *             zeroes behind it; seed: of the registry's hashes, which order what is registered at once
+ *   block  := "TRTURNB1" u32 count u32 reserved (0) u64 check record*
  *   end    := a block of count 0 whose reserved field is 1 and whose check is followed by u64 turns u64 lost
- *   record := u32 actor u16 kind u16 worker u64 (u32 sender u32 token | u64 version)
+ *   record := u64 actor:20 kind:8 worker:6 time_low:30      the lower bits first
+ *             u64 sender:20 time_high:12 token:32, or version
  *
  * A check is hash_bytes (XXH3) of all other bytes of its header, block or end. The kinds of messages are numbers of the
  * program that wrote them, so a record is read by the same version only.
@@ -17,7 +19,7 @@
 #include "runtime/runtime.h"
 
 #define TURN_FILE_FORMAT 1
-#define TURN_FILE_HEADER_BYTES 72U
+#define TURN_FILE_HEADER_BYTES 80U
 #define TURN_FILE_PROGRAM_BYTES 48U
 #define TURN_FILE_BLOCK_HEADER_BYTES 24U
 #define TURN_FILE_END_BYTES (TURN_FILE_BLOCK_HEADER_BYTES + 16U)
@@ -25,7 +27,7 @@
 #define TURN_FILE_BLOCK_RECORDS_MAX 4096U
 #define TURN_FILE_BYTES_MAX (UINT64_C(1) << 30) /* 67 million turns */
 
-void turn_file_header(struct buffer *out);
+void turn_file_header(struct buffer *out, uint64_t seed);
 /* At most TURN_FILE_BLOCK_RECORDS_MAX. */
 void turn_file_block(struct buffer *out, const struct turn_record *records, size_t count);
 void turn_file_end(struct buffer *out, uint64_t turns, uint64_t lost);
@@ -34,6 +36,7 @@ struct turn_file {
     struct turn_record *records;
     size_t count;
     bool ended;    /* the run came to its end; false: it was killed, and its last turns are missing */
+    uint64_t seed; /* of the registry */
     uint64_t lost; /* turns that were not written, for the disk did not keep up */
     struct account *account;
 };

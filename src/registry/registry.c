@@ -121,8 +121,10 @@ enum troupe_error registry_create(struct runtime *runtime, struct account *accou
     registry->env = runtime_env(runtime);
     registry->recorded = runtime_records_turns(runtime);
     registry->account = account;
+    struct random_stream seeds;
+    random_seed(&seeds, options->seed, 0);
     for (unsigned at = 0; at < ARRAY_COUNT(registry->seeds); at++) {
-        registry->seeds[at] = env_random(registry->env);
+        registry->seeds[at] = options->seed != 0 ? random_u64(&seeds) : env_random(registry->env);
     }
     registry->partition_mask = (options->partitions != 0 ? options->partitions : PARTITIONS_DEFAULT) - 1;
     registry->rows_max = options->rows_max != 0 ? options->rows_max : ROWS_DEFAULT;

@@ -53,6 +53,8 @@ struct registry_options {
     size_t rows_max;        /* 0: 1,048,576 */
     unsigned watchers_max;  /* up to 64; 0: 64 */
     unsigned watch_len_max; /* changes sent to one watcher and not yet handled; at least 4; 0: 1024 */
+    uint64_t
+        seed; /* of its hashes, so of the order in which it shows its rows; 0: env's. To replay a record */
 };
 MUST_CHECK enum troupe_error registry_create(struct runtime *runtime, struct account *account,
                                              const struct registry_options *options,

@@ -18,6 +18,10 @@ double model_objective(const struct model *model, const struct space *space, uin
  * all variables. */
 double model_distance(const struct model *model, const struct space *space, const bool *relevant,
                       const double *a, const double *b);
+/* Its worker died of it: the same agent started anew before it did anything else. */
+bool record_died_of(const struct run_record *record, const struct record_execution *execution);
+/* Another attempt followed. */
+bool record_tried_again(const struct run_record *record, const struct record_execution *execution);
 /* Finds instances that are slower or faster than their twins, and takes that out of their samples. */
 MUST_CHECK enum troupe_error model_fit_speeds(struct model *model, const struct space *space,
                                               struct account *account);

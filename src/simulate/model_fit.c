@@ -109,7 +109,7 @@ static int by_agent_and_start(const void *a, const void *b) {
 }
 
 /* Its worker died of it: the same agent started anew before it did anything else. */
-static bool died_of(const struct run_record *record, const struct record_execution *execution) {
+bool record_died_of(const struct run_record *record, const struct record_execution *execution) {
     uint64_t born = UINT64_MAX;
     for (size_t i = 0; i < record->start_count; i++)
         if (record->starts[i].agent == execution->agent && record->starts[i].ready > execution->ended &&
@@ -122,7 +122,7 @@ static bool died_of(const struct run_record *record, const struct record_executi
     return born != UINT64_MAX;
 }
 
-static bool tried_again(const struct run_record *record, const struct record_execution *execution) {
+bool record_tried_again(const struct run_record *record, const struct record_execution *execution) {
     for (size_t i = 0; i < record->execution_count; i++)
         if (record->executions[i].trial == execution->trial &&
             record->executions[i].stage == execution->stage &&
@@ -146,10 +146,10 @@ static void fill_sample(const struct fitting *fitting, const struct record_execu
         .blocked_ns = wall > busy ? wall - busy : 0,
         .wall_ns = wall,
         .storing_ns = ok && execution->done > execution->ended ? execution->done - execution->ended : 0,
-        .end = ok                                    ? SAMPLE_OK
-               : died_of(fitting->record, execution) ? SAMPLE_CRASHED
-                                                     : SAMPLE_FAILED,
-        .retried = !ok && tried_again(fitting->record, execution),
+        .end = ok                                           ? SAMPLE_OK
+               : record_died_of(fitting->record, execution) ? SAMPLE_CRASHED
+                                                            : SAMPLE_FAILED,
+        .retried = !ok && record_tried_again(fitting->record, execution),
         .values = fitting->model->trials[execution->trial].values};
 }
 

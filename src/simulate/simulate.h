@@ -177,5 +177,6 @@ void measured_figures(const struct run_record *record, double ret_figures[FIGURE
 #include "simulate/prediction_log.h"
 #include "simulate/prediction_score.h"
 #include "simulate/quote.h"
+#include "simulate/replay.h"
 
 #endif

@@ -48,6 +48,7 @@ struct task_id {
 };
 bool task_id_equal(struct task_id a, struct task_id b);
 uint64_t task_id_span(struct task_id id); /* for the trace */
+#define AGENT_TOKEN_UP UINT32_MAX         /* of an input in a record of turns: a worker said hello */
 /* The token of its TASK_ENDED, so that a record of turns tells whose end it was: {trial:22, stage:5, attempt:5}. */
 static inline uint64_t task_id_token(struct task_id id) {
     return (uint32_t)(id.trial << 10 | (id.stage & 31U) << 5 | (id.attempt & 31U));

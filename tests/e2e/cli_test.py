@@ -15,7 +15,7 @@ TROUPE = os.path.join(BUILD, "troupe")
 EXAMPLES = os.path.join(ROOT, "examples")
 MINIMAL = os.path.join(EXAMPLES, "minimal", "pipeline.yaml")
 QUOTED = ("quote", "quoted", "measured", "error_percent", "held")  # beside the response, not of it
-COMMANDS = ["run", "validate", "runs", "show", "whatif", "analyze", "config", "optimize", "completions", "help"]
+COMMANDS = ["run", "validate", "runs", "show", "whatif", "analyze", "assign", "config", "optimize", "completions", "help"]
 
 
 def environment(home, **more):
@@ -61,7 +61,7 @@ def helps():
     with Place() as place:
         first, _ = place.call("--help")
         listed = re.findall(r"^  (\w+)  +\S", first, re.M)
-        assert listed == COMMANDS[:COMMANDS.index("config")], listed  # what a newcomer meets
+        assert listed == COMMANDS[:COMMANDS.index("assign")], listed  # what a newcomer meets
         everything, _ = place.call("help", "--all")
         assert re.findall(r"^  (\w+)  +\S", everything, re.M) == COMMANDS
         for name in COMMANDS:
@@ -95,6 +95,9 @@ def wrong_use():
         (["run", MINIMAL, "--workers", "many"], 2, "workers: expected an integer"),
         (["run", "--var", "x=float(0,1)", "--metric", "m", "--trials", "2", "--", "echo", "{y}"], 3, "y"),
         (["validate"], 2, "expected one pipeline FILE"),
+        (["assign"], 2, "expected one INSTANCE.json"),
+        (["assign", "nothere.json"], 5, "nothere.json"),
+        (["assign", "x.json", "--steps", "-1"], 2, "expected a whole number in 0.."),
         (["validate", MINIMAL, "--set", "space.colum=1"], 3, ""),
         (["show", "gone"], 5, "there is no run 'gone'"),
         (["show"], 5, "there are no runs here"),

@@ -1,6 +1,6 @@
 #!/bin/bash
-# soak BUILD MINUTES: the long tier. Once: every planted bug is found (a build of its own, beside BUILD), and a run with
-# every single allocation and call to the disk refused. Then, until the time is up but at least once: the next thousand
+# soak BUILD MINUTES: the long tier. Once: every planted bug is found (a build of its own, beside BUILD), a run with
+# every single allocation and call to the disk refused, and a million random batches for the solver. Then, until the time is up but at least once: the next thousand
 # seeds of each simulation, and crashes and resumes of a real run under the next seed. Stops at the first failure and
 # prints what replays it. One line a round.
 set -euo pipefail
@@ -24,6 +24,9 @@ step "$source_root/tests/sim/planted.sh" "$build_root/../plant"
 echo "soak: $(tail -n 1 "$log"), $((SECONDS / 60)) min"
 step "$build_root/tests/sim/run_refusal_sim" --seeds 1
 echo "soak: $(tail -n 1 "$log"), $((SECONDS / 60)) min"
+
+step env TROUPE_INSTANCES=1000000 "$build_root/api_batch_api_test"
+echo "soak: a million instances of assignment, $((SECONDS / 60)) min"
 
 round=0
 while [ "$round" -eq 0 ] || [ "$SECONDS" -lt $((minutes * 60)) ]; do

@@ -10,11 +10,17 @@ static struct account account;
 #define TURNS 5000U
 
 static struct turn_record record_of(unsigned i) {
-    if (i % 7 == 3)
-        return (struct turn_record){
-            .actor = i % 5, .kind = TURN_RECORD_READ, .of.version = i * UINT64_C(0x100000001)};
-    return (struct turn_record){
-        .actor = i % 5, .kind = (uint16_t)(i % MESSAGE_KIND_COUNT), .of.message = {.sender = i, .token = ~i}};
+    struct turn_record record = {.actor = i % 5, .worker = i % 64, .time_low = i * 3};
+    if (i % 7 == 3) {
+        record.kind = TURN_RECORD_READ;
+        record.of.version = i * UINT64_C(0x100000001);
+        return record;
+    }
+    record.kind = i % 11 == 0 ? TURN_RECORD_INPUT : i % MESSAGE_KIND_COUNT;
+    record.of.message.sender = i;
+    record.of.message.time_high = i % 4096;
+    record.of.message.token = ~i;
+    return record;
 }
 
 static void write_turns(struct buffer *out, bool end) {
@@ -22,7 +28,7 @@ static void write_turns(struct buffer *out, bool end) {
     for (unsigned i = 0; i < TURNS; i++)
         records[i] = record_of(i);
     buffer_init(out, &account, 0);
-    turn_file_header(out);
+    turn_file_header(out, 41);
     turn_file_block(out, records, TURN_FILE_BLOCK_RECORDS_MAX);
     turn_file_block(out, records + TURN_FILE_BLOCK_RECORDS_MAX, TURNS - TURN_FILE_BLOCK_RECORDS_MAX);
     if (end)
@@ -44,6 +50,7 @@ static void what_was_written_reads_back(void **state) {
         struct fault fault;
         write_turns(&bytes, end != 0);
         assert_int_equal(read_back(&bytes, bytes.length, &file, &fault), TROUPE_OK);
+        assert_int_equal(file.seed, 41);
         assert_int_equal(file.count, TURNS);
         assert_int_equal(file.ended, end);
         assert_int_equal(file.lost, end != 0 ? 17 : 0);

@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+"""`troupe assign`: the examples of doc/assign.md as it prints them, the ways an instance can be wrong, and what becomes of
+tasks that nobody can do, or has room for."""
+import copy
+import json
+import os
+import subprocess
+import tempfile
+
+ROOT, BUILD = os.environ["TROUPE_SOURCE_ROOT"], os.environ["TROUPE_BUILD_ROOT"]
+TROUPE = os.path.join(BUILD, "troupe")
+GOOD = {
+    "kinds": ["a", "b"], "caps": ["cpu", "gpu"], "time_unit": "s", "now": 10,
+    "tasks": [{"id": 1, "kind": 0, "work": 2, "deadline": 100, "priority": 2, "req": [0]}, {"id": 2, "kind": 1, "work": 4}],
+    "agents": [{"id": 7, "caps": [0, 1], "speed": [1, 2], "backlog": 3, "queue_len": 1, "max_queue": 4}],
+}
+# where, what it is set to (None: removed), what the message says
+WRONG = [
+    (("agents",), [], "no agents: expected at least one"),
+    (("agents",), None, "'agents' is missing"),
+    (("agents", 0, "speed"), [1], "expected a speed for each of 2 kinds, found 1"),
+    (("agents", 0, "speed", 1), 0, "expected a speed above 0"),
+    (("agents", 0, "backlog"), -1, "of at least 0, found -1"),
+    (("agents", 0, "caps", 0), 2, "0..1"),
+    (("agents", 0, "colour"), 1, "colour"),
+    (("tasks", 0, "work"), -3, "expected a number above 0, found -3"),
+    (("tasks", 0, "work"), 1e300, "expected at most 1e+15"),
+    (("tasks", 0, "kind"), 2, "expected an integer in 0..1"),
+    (("tasks", 1, "id"), 1, "id 1 is that of item 0 already"),
+    (("tasks", 0, "deadline"), 9, "it has passed already"),
+    (("tasks", 0, "priority"), 0, "expected a number above 0"),
+    (("tasks", 0, "home"), 3, "expected the id of an agent, found 3"),
+    (("time_unit",), "h", "expected one of ns, us, ms, s"),
+    (("tasks",), {}, "expected a list"),
+]
+
+
+def assign(place, instance, *options, status=0):
+    path = os.path.join(place, "instance.json")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(instance if isinstance(instance, str) else json.dumps(instance))
+    done = subprocess.run([TROUPE, "assign", path, *options], capture_output=True, text=True, check=False)
+    assert done.returncode == status, (done.returncode, done.stderr)
+    return json.loads(done.stdout) if status == 0 else done.stderr
+
+
+def changed(where, value):
+    instance = copy.deepcopy(GOOD)
+    at = instance
+    for key in where[:-1]:
+        at = at[key]
+    if value is None:
+        del at[where[-1]]
+    else:
+        at[where[-1]] = value
+    return instance
+
+
+def wrong(place):
+    for where, value, says in WRONG:
+        said = assign(place, changed(where, value), status=3)
+        assert says in said and "instance.json:1:" in said, (where, said)
+    assert "instance.json:1:" in assign(place, '{"kinds": [}', status=3)
+    good = assign(place, GOOD)
+    assert good["queues"] == {"7": [1, 2]} and good["rejected"] == [], good
+    assert good["makespan"] == 3 + 2 + 4 / 2, good
+
+
+def examples():
+    """What doc/assign.md shows is what is printed, but for the time."""
+    with open(os.path.join(ROOT, "doc", "assign.md"), encoding="utf-8") as file:
+        page = file.read()
+    for name in ("seed", "trouble"):
+        path = f"examples/assign/{name}.json"
+        done = subprocess.run([TROUPE, "assign", path, "--text"], cwd=ROOT, capture_output=True, text=True, check=True)
+        head, *lines = done.stdout.splitlines()
+        block = page.split(f"$ troupe assign {path} --text\n")[1].split("```")[0].splitlines()
+        assert head.rsplit(" (", 1)[0] == block[0].rsplit(" (", 1)[0], (head, block[0])
+        assert lines == block[1:], (lines, block[1:])
+
+
+def refusals(place):
+    with open(os.path.join(ROOT, "examples/assign/trouble.json"), encoding="utf-8") as file:
+        trouble = json.load(file)
+    said = {one["task"]: one for one in assign(place, trouble)["trouble"]}
+    assert said[2]["why"] == "late" and said[2]["late_by"] == 2, said
+    assert said[3] == {"task": 3, "why": "incapable", "nearest": 10, "missing": ["tpu"]}, said
+    assert {said[task]["why"] for task in said if task > 3} == {"full"}, said
+    assert all(said[task]["capacity_in"] == 4 for task in said if task > 3), said
+    refused = assign(place, trouble, "--refuse-late")
+    assert 2 in refused["rejected"], refused
+    for agent in trouble["agents"]:  # all are full: nothing is placed, and each answer says when that changes
+        agent["max_queue"] = agent["queue_len"]
+    full = assign(place, trouble)
+    assert full["rejected"] == [1, 2, 3, 4, 5] and full["makespan"] == 0, full
+    assert all(one["capacity_in"] > 0 for one in full["trouble"] if one["why"] == "full"), full
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix="troupe-assign-") as place:
+        wrong(place)
+        refusals(place)
+    examples()
+    print(f"{len(WRONG) + 3} passed")
+
+
+if __name__ == "__main__":
+    main()
