@@ -47,6 +47,7 @@ enum held_fate { FATE_ANSWER, FATE_TIMEOUT, FATE_CANCELLED };
 struct held {
     struct heap_node node; /* first: the queue hands this back */
     struct held *next;
+    double share; /* see struct instance_capability */
     struct task *task;
     struct message *ended;     /* its TASK_ENDED, made when it was accepted: an end never waits for memory */
     struct task_result *spare; /* a result without a value, for the same reason; kept over tasks */
@@ -126,6 +127,7 @@ struct instance {
     unsigned capability_count;
     struct instance_capability {
         unsigned bit, held;
+        double share; /* of those held: their predicted times in those of one of no told size */
         struct prediction prediction;
     } * capabilities;         /* those of the spec */
     uint64_t line_started_ns; /* since when the tasks of the line at the worker's head share its time */

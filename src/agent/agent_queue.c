@@ -64,19 +64,27 @@ static struct instance_capability *capability_of(const struct instance *instance
     return NULL;
 }
 
+/* `held` is no more. */
+static void capability_leave(struct instance *instance, const struct held *held) {
+    struct instance_capability *capability = capability_of(instance, held->task->capability);
+    capability->held--;
+    capability->share = capability->held > 0 ? capability->share - held->share : 0; /* no rounding is left */
+}
+
 /* Predicted time until everything held is done: p50 of each, less what the running one has behind it. */
 static uint64_t backlog_ns(const struct instance *instance, uint64_t now_ns) {
     uint64_t total = 0;
     for (unsigned at = 0; at < instance->capability_count; at++) {
         struct instance_capability *capability = &instance->capabilities[at];
         if (capability->held > 0)
-            total += capability->held * prediction_p50(&capability->prediction, 0);
+            total += (uint64_t)(capability->share * (double)prediction_p50(&capability->prediction, 0, 0));
     }
     const struct held *head = instance->worker_first ? instance->worker_first : instance->running;
     if (head) {
         uint64_t behind = now_ns - head->task->started_ns;
         struct instance_capability *capability = capability_of(instance, head->task->capability);
-        uint64_t whole = prediction_p50(&capability->prediction, 0);
+        uint64_t whole = prediction_p50(&capability->prediction, 0, head->task->size);
+        whole = whole < total ? whole : total;
         total -= behind < whole ? behind : whole;
     }
     if (instance->state == INSTANCE_RESTARTING && instance->restart_ns > now_ns)
@@ -86,7 +94,7 @@ static uint64_t backlog_ns(const struct instance *instance, uint64_t now_ns) {
 
 static uint64_t left_of(const struct instance *instance, const struct held *held, uint64_t now_ns) {
     struct instance_capability *capability = capability_of(instance, held->task->capability);
-    uint64_t whole = prediction_p50(&capability->prediction, held->task->expected_ns);
+    uint64_t whole = prediction_p50(&capability->prediction, held->task->expected_ns, held->task->size);
     uint64_t behind =
         held->task->state == TASK_RUNNING && held->task->started_ns ? now_ns - held->task->started_ns : 0;
     return behind < whole ? whole - behind : 0;
@@ -125,7 +133,7 @@ static enum offer_answer judge(const struct instance *instance, const struct tas
     if (!instance->unused)
         return OFFER_OVERLOADED;
     /* An idle instance is the best that the task can get, so it is not refused for its deadline there. */
-    uint64_t service = prediction_p50(&capability->prediction, task->expected_ns);
+    uint64_t service = prediction_p50(&capability->prediction, task->expected_ns, task->size);
     if (instance->held_count > 0 && task->deadline_ns != UINT64_MAX &&
         instance_after(now_ns, backlog + service) > task->deadline_ns)
         return OFFER_OVERLOADED;
@@ -157,7 +165,10 @@ static bool hold(struct instance *instance, struct task *task, actor_ref offerer
     task->started_ns = 0;
     if (instance->has_child)
         worker_task_id(task, held->id);
-    capability_of(instance, task->capability)->held++;
+    struct instance_capability *capability = capability_of(instance, task->capability);
+    held->share = prediction_share(&capability->prediction, task->size);
+    capability->share += held->share;
+    capability->held++;
     instance->held_count++;
     COUNT(instance, accepted, 1);
     GAUGE(instance, held, instance->held_count);
@@ -188,8 +199,8 @@ void queue_offer(struct instance *instance, struct turn *turn, struct message *m
         enum offer_answer verdict = judge(instance, task, backlog, turn->now_ns);
         if (verdict == OFFER_ACCEPT && hold(instance, task, message->sender, turn->now_ns)) {
             answer->accepted++;
-            backlog +=
-                prediction_p50(&capability_of(instance, task->capability)->prediction, task->expected_ns);
+            backlog += prediction_p50(&capability_of(instance, task->capability)->prediction,
+                                      task->expected_ns, task->size);
             continue;
         }
         if (verdict == OFFER_ACCEPT)
@@ -234,10 +245,10 @@ static struct task *held_give_back(struct instance *instance, struct held *held)
     struct task *task = held->task;
     heap_remove(&instance->queue, &held->node);
     message_free(&held->ended);
+    capability_leave(instance, held);
     held->task = NULL;
     held->next = instance->unused;
     instance->unused = held;
-    capability_of(instance, task->capability)->held--;
     instance->held_count--;
     COUNT(instance, revoked, 1);
     GAUGE(instance, held, instance->held_count);
@@ -482,7 +493,7 @@ static void result_account(struct instance *instance, struct held *held, struct 
         uint64_t service = instance->spec->batch_max > 1
                                ? (now_ns - instance->line_started_ns) / instance->line_answered
                                : wall;
-        prediction_add(&capability_of(instance, task->capability)->prediction, service);
+        prediction_add(&capability_of(instance, task->capability)->prediction, service, task->size);
     }
 }
 
@@ -506,7 +517,7 @@ void held_end(struct instance *instance, struct held *held, struct task_result *
         COUNT(instance, ended_failed, 1);
     if (held->at_worker)
         worker_list_remove(instance, held, now_ns);
-    capability_of(instance, task->capability)->held--;
+    capability_leave(instance, held);
     struct message *ended = held->ended;
     actor_ref offerer = held->offerer;
     struct message_task_ended *payload = MESSAGE_PAYLOAD(ended, struct message_task_ended);

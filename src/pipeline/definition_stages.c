@@ -45,10 +45,26 @@ static enum troupe_error no_capability(const struct pipeline *pipeline, const st
                       nearest ? "'?" : "", names, used < sizeof names ? "" : "...");
 }
 
+static enum troupe_error read_size(const struct pipeline *pipeline, const struct node *node,
+                                   struct pipeline_stage *stage, struct fault *fault) {
+    const char *name = NULL;
+    if (node == NULL)
+        return TROUPE_OK;
+    enum troupe_error error = node_read_string(node, &name, fault);
+    if (error != TROUPE_OK)
+        return error;
+    int variable = space_find(pipeline->space, name);
+    if (variable < 0 || space_variable(pipeline->space, (unsigned)variable)->kind == VARIABLE_CHOICE)
+        return node_fault(node, fault, TROUPE_INVALID,
+                          "expected a variable of the space that is a number, found '%s'", name);
+    stage->size = (unsigned)variable + 1;
+    return TROUPE_OK;
+}
+
 static enum troupe_error read_stage(struct pipeline *pipeline, const struct node *node,
                                     struct pipeline_stage *stage, struct fault *fault) {
-    static const char *const keys[] = {"capability", "needs",   "uses",  "timeout",
-                                       "resources",  "retries", "cache", "version"};
+    static const char *const keys[] = {"capability", "needs", "uses",    "timeout", "resources",
+                                       "retries",    "cache", "version", "size"};
     if (node_kind(node) != DOCUMENT_MAP)
         return node_fault(node, fault, TROUPE_INVALID,
                           "expected a map such as {capability: train, needs: [prepare]}, found %s",
@@ -76,6 +92,8 @@ static enum troupe_error read_stage(struct pipeline *pipeline, const struct node
             error =
                 node_fault(node_get(node, "version"), fault, TROUPE_INVALID, "expected a text or a number");
     }
+    if (error == TROUPE_OK)
+        error = read_size(pipeline, node_get(node, "size"), stage, fault);
     if (error == TROUPE_OK)
         error = definition_resources(pipeline, node_get(node, "resources"), &stage->resources, fault);
     if (error != TROUPE_OK)

@@ -56,6 +56,7 @@ struct pipeline_stage {
     bool cache;    /* results may be reused */
     bool in_trial; /* false: only for `test` (and what only it needs) */
     const char *version;
+    unsigned size; /* 1 + the variable that says how large its input is; 0: none */
 };
 
 struct pipeline {

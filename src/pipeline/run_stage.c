@@ -86,6 +86,10 @@ static struct task *stage_task(struct run *run, struct turn *turn, struct trial 
     task->submitted_ns = turn->now_ns;
     task->deadline_ns = trial->testing || run->deadline_at_ns == 0 ? UINT64_MAX : run->deadline_at_ns;
     task->timeout_ns = definition->timeout_ns;
+    if (definition->size > 0) {
+        double size = trial->configuration.values[definition->size - 1];
+        task->size = size > 0 ? size : 0; /* NaN: inactive */
+    }
     task->run_name = run->id;
     task->stage_name = definition->name;
     task->capability_name = run->pipeline->capabilities.names[definition->capability];

@@ -55,6 +55,7 @@ NUMBER(window, pipeline->agents[at].window)
 NUMBER(agent_timeout, pipeline->agents[at].timeout_ns)
 NUMBER(stage_timeout, pipeline->stages[at].timeout_ns)
 NUMBER(retries, pipeline->stages[at].retries)
+NUMBER(size_variable, pipeline->stages[at].size)
 NUMBER(cache, pipeline->stages[at].cache)
 
 /* ---- members: hash ---- */
@@ -241,6 +242,7 @@ static const struct member members[] = {
     {OF_STAGE, "timeout", stage_timeout, SHOWN_DURATION, CHANGE_DRAWN,
      "attempts that were cut short in the record stay as short as they were"},
     {OF_STAGE, "retries", retries, SHOWN_NUMBER, CHANGE_EXPRESSED, ""},
+    {OF_STAGE, "size", size_variable, SHOWN_NOT, CHANGE_EXPRESSED, ""},
     {OF_STAGE, "cache", cache, SHOWN_SWITCH, CHANGE_EXPRESSED, ""},
     {OF_STAGE, "resources", stage_resources_hash, SHOWN_NOT, CHANGE_EXPRESSED, ""},
 };

@@ -79,16 +79,17 @@ struct task {
     bool idempotent;
     bool firm; /* its deadline is kept or it is refused at once: it never waits only to be late */
     struct resources resources;
-    uint64_t submitted_ns;                               /* owner stamps */
-    uint64_t assigned_ns;                                /* coordinator stamps: offer sent */
-    uint64_t accepted_ns;                                /* agent stamps: into its queue */
-    uint64_t started_ns;                                 /* agent stamps: written to the worker */
-    uint64_t ended_ns;                                   /* agent stamps: answer read */
-    uint64_t deadline_ns;                                /* absolute; UINT64_MAX: none */
-    uint64_t timeout_ns;                                 /* of execution; 0: none */
-    uint64_t expected_ns;                                /* p50 estimate of service; 0: unknown */
-    uint32_t epoch;                                      /* of the offer */
-    uint32_t rebalanced;                                 /* rounds */
+    uint64_t submitted_ns; /* owner stamps */
+    uint64_t assigned_ns;  /* coordinator stamps: offer sent */
+    uint64_t accepted_ns;  /* agent stamps: into its queue */
+    uint64_t started_ns;   /* agent stamps: written to the worker */
+    uint64_t ended_ns;     /* agent stamps: answer read */
+    uint64_t deadline_ns;  /* absolute; UINT64_MAX: none */
+    uint64_t timeout_ns;   /* of execution; 0: none */
+    uint64_t expected_ns;  /* p50 estimate of service; 0: unknown */
+    double size;           /* of its input, in any unit: what its time depends on; 0: not told */
+    uint32_t epoch;        /* of the offer */
+    uint32_t rebalanced;   /* rounds */
     const char *run_name, *stage_name, *capability_name; /* live as long as the run */
     const char *artifact_directory;                      /* absolute, or NULL */
     struct account *account;

@@ -35,7 +35,7 @@ static const char whole[] =
     "  plugin: {native: digits, isolate: false}\n"
     "stages:\n"
     "  score: {needs: [train, prepare], resources: {gpu: 2, memory: 512MiB}}\n"
-    "  train: {needs: [prepare], uses: [x], timeout: 30s, retries: 5, cache: false, version: 2}\n"
+    "  train: {needs: [prepare], uses: [x], timeout: 30s, retries: 5, cache: false, version: 2, size: x}\n"
     "  prepare: {uses: []}\n"
     "  held_out: {capability: plugin, needs: [train]}\n"
     "objective: {stage: score, metric: acc, goal: minimize}\n"
@@ -91,6 +91,8 @@ static void stages_are_as_written(const struct pipeline *pipeline) {
     assert_true(!train->uses_all && train->uses[0] && !train->uses[1] && !train->cache);
     assert_int_equal(train->timeout_ns, 30000000000);
     assert_int_equal(train->retries, 5);
+    assert_string_equal(space_variable(pipeline->space, train->size - 1)->name, "x");
+    assert_int_equal(score->size, 0);
     assert_string_equal(train->version, "2");
     assert_true(!prepare->uses_all && !prepare->uses[0] && !prepare->uses[1]);
     assert_false(held_out->in_trial);

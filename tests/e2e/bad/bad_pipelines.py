@@ -56,6 +56,10 @@ CASES = [
         ("score: {needs", "score: {«capability: scoring, needs")),
     bad("unknown capability of a name", "NO_AGENT", ["no agent has the capability 'score'"],
         ("capabilities: [prepare, score]", "capabilities: [prepare, train]"), ("  score:", "  «score:")),
+    bad("size of no variable", "INVALID", ["expected a variable of the space that is a number, found 'colour'"],
+        ("retries: 0", "retries: 0, «size: colour")),
+    bad("size of a choice", "INVALID", ["expected a variable of the space that is a number, found 'kind'"],
+        ("retries: 0", "retries: 0, «size: kind")),
     # resources
     bad("resource that is not there", "UNSATISFIABLE", ["stage 'score' needs 1 of 'gpu'", "leaves 0"],
         ("retries: 0", "retries: 0, resources: {gpu: 1}"), ("  score:", "  «score:")),
