@@ -44,4 +44,10 @@ static inline bool handover_his(actor_ref agent, uint32_t current, actor_ref sen
     return agent != 0 && agent == sender && current == epoch;
 }
 
+/* An agent says that it does not have the task. Its end may be on its way by another road, so it is believed the second
+ * time, an offer's time later; of one whose owner was told already, at once. */
+static inline bool handover_is_gone(enum claim_state state, bool said_before) {
+    return state == CLAIM_ORPHAN || said_before;
+}
+
 #endif

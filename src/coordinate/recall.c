@@ -161,10 +161,8 @@ static void came_back(struct coordinator *coordinator, struct turn *turn, struct
     hand_on(coordinator, turn, id, to);
 }
 
-/* Of one that the agent does not have its end may be on its way by another road, from between turns: it is given an
- * offer's time, then it is lost. */
 static void is_gone(struct coordinator *coordinator, struct turn *turn, struct claim *claim) {
-    if (claim->state == CLAIM_HELD && !claim->gone) {
+    if (!handover_is_gone((enum claim_state)claim->state, claim->gone)) {
         claim->gone = true;
         claim->lease_ns = turn->now_ns + coordinator->options.offer_timeout_ns;
         look_at(coordinator, claim->agent, claim->lease_ns);

@@ -68,15 +68,16 @@ static void draw(struct sim_world *world, struct env_sim_options *sim) {
 static void start_coordinators(struct sim_world *world) {
     struct fault fault = {0};
     for (unsigned i = 0; i < world->coordinator_count; i++) {
-        world->options[i] =
-            (struct coordinator_options){.capabilities = &world->capabilities,
-                                         .resource_names = &world->resource_names,
-                                         .resources = world->totals,
-                                         .queue_len_max = 20 + (unsigned)random_below(&world->random, 200),
-                                         .offer_timeout_ns = SIM_OFFER_TIMEOUT_NS,
-                                         .lease_ns = SIM_LEASE_NS,
-                                         .name_space = sim_name_space(world, i),
-                                         .statistics = &world->statistics[i]};
+        world->options[i] = (struct coordinator_options){
+            .capabilities = &world->capabilities,
+            .resource_names = &world->resource_names,
+            .resources = world->totals,
+            .queue_len_max = 20 + (unsigned)random_below(&world->random, 200),
+            .offer_timeout_ns = SIM_OFFER_TIMEOUT_NS,
+            /* where no end can be lost, all must be done without asking after it */
+            .lease_ns = world->linked || world->rogue ? SIM_LEASE_NS : 3600 * SECOND,
+            .name_space = sim_name_space(world, i),
+            .statistics = &world->statistics[i]};
         if (coordinator_start(world->runtime, world->registry, &world->account, &world->options[i],
                               &world->coordinators[i], &fault))
             sim_violation(world, "coordinator_start: %s", fault.text);
