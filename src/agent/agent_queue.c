@@ -255,6 +255,16 @@ static struct task *held_give_back(struct instance *instance, struct held *held)
     return task;
 }
 
+/* One that is begun. */
+static void held_cancel(struct instance *instance, struct held *held, uint64_t now_ns) {
+    if (held->at_worker)
+        child_cancel(instance, held, FATE_CANCELLED, now_ns);
+    if (held != instance->running)
+        return;
+    held->fate = FATE_CANCELLED;
+    native_agent_cancel(instance);
+}
+
 void queue_revoke(struct instance *instance, struct turn *turn, struct message *message) {
     const struct message_revoke *revoke = MESSAGE_PAYLOAD(message, const struct message_revoke);
     struct message *reply =
@@ -269,6 +279,10 @@ void queue_revoke(struct instance *instance, struct turn *turn, struct message *
     answer->answer = revoke_answer_for(place);
     if (answer->answer == REVOKE_REVOKED)
         answer->task = held_give_back(instance, held);
+    else if (answer->answer == REVOKE_STARTED && revoke->copy)
+        answer->task = task_copy(held->task);
+    else if (answer->answer == REVOKE_STARTED && revoke->cancel)
+        held_cancel(instance, held, turn->now_ns);
     actor_reply(turn, message, &reply);
 }
 
@@ -354,11 +368,9 @@ void queue_cancel(struct instance *instance, const struct message_task_cancel *c
                      "cancelled before it was started");
     for (struct held *held = instance->worker_first; held; held = held->next)
         if (chosen_cancelled(held, cancel))
-            child_cancel(instance, held, FATE_CANCELLED, now_ns);
-    if (instance->running && chosen_cancelled(instance->running, cancel)) {
-        instance->running->fate = FATE_CANCELLED;
-        native_agent_cancel(instance);
-    }
+            held_cancel(instance, held, now_ns);
+    if (instance->running && chosen_cancelled(instance->running, cancel))
+        held_cancel(instance, instance->running, now_ns);
 }
 
 /* ---- with the worker ---- */

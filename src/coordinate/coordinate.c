@@ -306,6 +306,7 @@ static void free_coordinator(struct coordinator *coordinator) {
     message_free(&coordinator->step);
     plan_free(&coordinator->plan, coordinator->account);
     admission_free(&coordinator->admission, coordinator->account);
+    speculation_free(coordinator);
     remedy_free(coordinator->remedy, coordinator->account);
     wait_queue_free(&coordinator->queue);
     heap_free(&coordinator->expiries); /* its nodes are in the claims */

@@ -42,6 +42,7 @@ struct coordinator_statistics {
     uint64_t stale_answers, stale_ends;   /* another epoch, or not live: dropped */
     uint64_t revokes, revoke_answers[REVOKE_ANSWERS], revoke_timeouts;
     uint64_t pulled;                          /* tasks taken back for an agent that would end them sooner */
+    uint64_t doubled, doubles_won;            /* stragglers given to a second agent; it was first */
     uint64_t leases_passed, ends_lost;        /* asked after for that; found to be nowhere */
     uint64_t undeliverable;                   /* the owner was gone */
     uint64_t phase_ns[PHASE_COUNT], round_ns; /* over all batches; phases add to round_ns */

@@ -94,6 +94,7 @@ struct coordinator {
     uint64_t look_ns;  /* when to look again at what could be pulled; UINT64_MAX: when something happens */
     uint64_t retry_ns; /* something lacked memory: try again then; UINT64_MAX: nothing */
     struct admission admission;
+    struct straggling *straggling; /* speculation.c's; NULL: no task may be doubled */
     struct remedy *remedy;
     struct feedback feedback; /* computed last, for a batch */
     struct weight_note {      /* steps since then: of an agent the weight before the first */
@@ -162,6 +163,22 @@ void round_agent_lost(struct coordinator *coordinator, struct turn *turn, struct
 void round_requeue(struct coordinator *coordinator, struct turn *turn, struct claim *claim, bool moved);
 void round_forget(struct claim *claim, bool accepted, bool on_time); /* it ended while its round is open */
 
+/* The one task to the one agent, outside of any plan; it has room. */
+void round_offer_one(struct coordinator *coordinator, struct turn *turn, struct claim *claim,
+                     struct agent_view *view);
+
+/* ---- speculation.c: a second agent for a straggler ---- */
+struct straggling;
+void speculation_free(struct coordinator *coordinator);
+void speculation_admit(struct coordinator *coordinator); /* a task that may be doubled */
+void speculation_observe(struct coordinator *coordinator, const struct claim *claim, uint64_t took_ns);
+void speculation_look(struct coordinator *coordinator, struct turn *turn);
+/* The copy came; `to` was idle when it was asked for. */
+void speculation_double(struct coordinator *coordinator, struct turn *turn, struct claim *claim,
+                        struct task *copy, actor_ref to);
+void speculation_leave(struct coordinator *coordinator, struct claim *claim);
+void speculation_won(struct coordinator *coordinator, struct claim *claim, uint64_t now_ns);
+
 /* ---- recall.c: tasks wanted back from agents that accepted them ---- */
 /* Asks for tasks that another agent would end sooner. */
 void recall_look(struct coordinator *coordinator, struct turn *turn);
@@ -170,6 +187,10 @@ void recall_answer(struct coordinator *coordinator, struct turn *turn, struct me
 bool recall_failed(struct coordinator *coordinator, struct turn *turn, uint64_t token); /* false: no such */
 void recall_accepted(struct coordinator *coordinator, struct agent_view *view, struct claim *claim,
                      uint64_t now_ns);
+bool recall_copy(struct coordinator *coordinator, struct turn *turn, const struct claim *claim, actor_ref to);
+void recall_unwanted(struct coordinator *coordinator, struct claim *claim,
+                     uint64_t now_ns);                                      /* to be cancelled */
+bool recall_awaits(const struct coordinator *coordinator, actor_ref actor); /* a task on its way to it */
 void recall_next_lease(struct coordinator *coordinator, struct agent_view *view);
 
 /* ---- ending.c: each task's one TASK_ENDED ---- */
@@ -188,6 +209,8 @@ void ending_retry(struct coordinator *coordinator, struct turn *turn); /* what i
 void ending_give_back(struct coordinator *coordinator, struct claim *claim);
 void ending_leave_agent(struct coordinator *coordinator, struct claim *claim);
 /* No agent has the capability any more: what waits for it ends. */
+/* One of two claims of a task goes; the other one stays. */
+void ending_twin(struct coordinator *coordinator, struct claim *claim);
 void ending_without_agent(struct coordinator *coordinator, struct turn *turn);
 
 /* ---- remedy.c: what would help ---- */

@@ -332,9 +332,11 @@ static void count_time(struct coordinator *coordinator, struct claim *claim, con
         coordinator->counts.late++;
     if (task->state == TASK_OK || task->result->error == TROUPE_DEADLINE)
         judge_promise(coordinator, claim, ended_ns, on_time);
-    if (task->state == TASK_OK && task->started_ns && task->ended_ns >= task->started_ns)
+    if (task->state == TASK_OK && task->started_ns && task->ended_ns >= task->started_ns) {
+        speculation_observe(coordinator, claim, task->ended_ns - task->started_ns);
         snapshot_observe(&coordinator->snapshot, claim->agent, claim->capability,
                          task->ended_ns - task->started_ns);
+    }
     round_forget(claim, true, on_time);
 }
 
@@ -352,9 +354,37 @@ static void pass_on(struct coordinator *coordinator, struct turn *turn, struct c
     deliver(coordinator, turn, owner, message);
 }
 
+void ending_twin(struct coordinator *coordinator, struct claim *claim) {
+    speculation_leave(coordinator, claim);
+    task_free(claim->task);
+    claim->task = NULL;
+    ending_give_back(coordinator, claim);
+    let_go(coordinator, claim);
+}
+
+/* One of two: does its end end the task? */
+static bool ends_both(struct coordinator *coordinator, struct turn *turn, struct claim *claim,
+                      struct handover step) {
+    const struct task *task = (step.follows & HANDOVER_PASS) ? *task_in(turn->message) : NULL;
+    if (task && (task->state == TASK_OK || claim->cancelled)) {
+        speculation_won(coordinator, claim, turn->now_ns);
+        return true;
+    }
+    if (step.next == CLAIM_ORPHAN) {
+        speculation_leave(coordinator, claim);
+        ledger_set_state(&coordinator->ledger, claim, CLAIM_ORPHAN);
+        claim->unwanted = true;
+        recall_unwanted(coordinator, claim, turn->now_ns);
+    } else
+        ending_twin(coordinator, claim);
+    return false;
+}
+
 void ending_from_agent(struct coordinator *coordinator, struct turn *turn, struct message *message) {
     struct task *task = *task_in(message);
-    struct claim *claim = task ? ledger_find(&coordinator->ledger, task->id) : NULL;
+    struct claim *claim = task ? ledger_find_epoch(&coordinator->ledger, task->id, task->epoch) : NULL;
+    if (!claim && task && PLANT(STALE_END_ACCEPTED))
+        claim = ledger_find(&coordinator->ledger, task->id);
     /* Sent between turns, where a child's lines are read, it has no sender: the task says whose it was. */
     actor_ref sender = message->sender || !task ? message->sender : task->agent;
     bool his =
@@ -365,7 +395,10 @@ void ending_from_agent(struct coordinator *coordinator, struct turn *turn, struc
         return;
     }
     struct agent_view *view = claim->agent;
-    if (claim->state != CLAIM_ORPHAN && (!task_state_terminal(task->state) || !task->result))
+    bool broken = !task_state_terminal(task->state) || !task->result;
+    if (broken && claim->twin)
+        ending_twin(coordinator, claim);
+    else if (broken && claim->state != CLAIM_ORPHAN)
         ending_tell(coordinator, turn, claim, TROUPE_WORKER); /* an agent that breaks its contract */
     else
         ending_happened(coordinator, turn, claim, CLAIM_ENDED, TROUPE_OK);
@@ -377,6 +410,9 @@ void ending_happened(struct coordinator *coordinator, struct turn *turn, struct 
     struct handover step = handover_next((enum claim_state)claim->state, event);
     CHECK(step.possible);
     coordinator->counts.stale_ends += (step.follows & HANDOVER_STALE) != 0;
+    if (claim->twin && (step.follows & (HANDOVER_TELL | HANDOVER_PASS | HANDOVER_QUEUE)) &&
+        !ends_both(coordinator, turn, claim, step))
+        return;
     if (step.follows & HANDOVER_QUEUE)
         round_requeue(coordinator, turn, claim, event != CLAIM_UNSENT);
     else if (step.follows & HANDOVER_PASS)

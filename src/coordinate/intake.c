@@ -104,6 +104,9 @@ static struct claim *make_claim(struct coordinator *coordinator, struct task *ta
     claim->deadline_ns = task->deadline_ns;
     claim->submitted_ns = task->submitted_ns;
     claim->priority = task->priority;
+    claim->idempotent = task->idempotent;
+    if (claim->idempotent)
+        speculation_admit(coordinator);
     claim->firm = task->firm && task->deadline_ns != UINT64_MAX;
     ledger_set_state(&coordinator->ledger, claim, CLAIM_WAITING);
     return claim;

@@ -1,5 +1,5 @@
 /* Claims in chunks, found by task id through chained buckets of fixed number; no allocation but for chunks.
- * live = waiting + offered + held + owed + unclaimed; an orphan's owner was told already. */
+ * live = waiting + offered + held + owed + unclaimed - shadows; an orphan's owner was told already. */
 #include "coordinate/ledger.h"
 
 #include <string.h>
@@ -98,6 +98,21 @@ struct claim *ledger_find(const struct ledger *ledger, struct task_id id) {
     return NULL;
 }
 
+struct claim *ledger_find_epoch(const struct ledger *ledger, struct task_id id, uint32_t epoch) {
+    for (struct claim *claim = *bucket_of(ledger, id); claim; claim = claim->hash_next)
+        if (claim->epoch == epoch && task_id_equal(claim->id, id))
+            return claim;
+    return NULL;
+}
+
+void ledger_shade(struct ledger *ledger, struct claim *claim, bool shadow) {
+    if (claim->shadow == shadow)
+        return;
+    CHECK(shadow || ledger->shadows > 0);
+    claim->shadow = shadow;
+    ledger->shadows += shadow ? 1 : UINT64_MAX;
+}
+
 void ledger_index(struct ledger *ledger, struct claim *claim) {
     struct claim **bucket = bucket_of(ledger, claim->id);
     claim->hash_next = *bucket;
@@ -143,7 +158,7 @@ void ledger_count_end(struct ledger *ledger, enum task_state state) {
 
 uint64_t ledger_live(const struct ledger *ledger) {
     return ledger->by_state[CLAIM_WAITING] + ledger->by_state[CLAIM_OFFERED] + ledger->by_state[CLAIM_HELD] +
-           ledger->by_state[CLAIM_OWED] + ledger->unclaimed;
+           ledger->by_state[CLAIM_OWED] + ledger->unclaimed - ledger->shadows;
 }
 
 void ledger_check(const struct ledger *ledger) {

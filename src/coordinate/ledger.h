@@ -46,6 +46,7 @@ struct claim {
     struct demand *demand;
     struct agent_view *agent;
     struct round *round;
+    struct claim *twin; /* the same task at another agent; see speculation.c */
     struct task_id id;
     actor_ref owner;
     struct account *account;
@@ -65,6 +66,7 @@ struct claim {
     uint8_t recalls;  /* times it came back from an agent's queue */
     bool moved;       /* refused or taken back: one class before its priority */
     bool begun, gone; /* the agent said so */
+    bool idempotent, doubled /* once */, shadow, unwanted /* its twin has won */;
     bool firm, unplaced /* refused for its deadline, by admission.c */;
     uint8_t owed; /* enum troupe_error */
 };
@@ -87,6 +89,7 @@ struct ledger {
     unsigned bucket_count; /* a power of two */
     uint64_t hash_seed;
     uint64_t by_state[CLAIM_STATES];
+    uint64_t shadows;   /* claims of tasks that have another one */
     uint64_t unclaimed; /* live tasks for which there was no memory for a claim */
     uint64_t submitted, ended_ok, ended_failed, ended_cancelled, rejected;
 };
@@ -96,6 +99,8 @@ void ledger_free(struct ledger *ledger);         /* claims with it; not the task
 struct claim *ledger_new(struct ledger *ledger); /* zeroed, CLAIM_FREE; NULL: no memory */
 void ledger_release(struct ledger *ledger, struct claim *claim);
 struct claim *ledger_find(const struct ledger *ledger, struct task_id id);
+struct claim *ledger_find_epoch(const struct ledger *ledger, struct task_id id, uint32_t epoch);
+void ledger_shade(struct ledger *ledger, struct claim *claim, bool shadow);
 void ledger_index(struct ledger *ledger, struct claim *claim); /* findable by id from now on */
 void ledger_unindex(struct ledger *ledger, struct claim *claim);
 void ledger_set_state(struct ledger *ledger, struct claim *claim, enum claim_state state);

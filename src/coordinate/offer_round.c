@@ -131,7 +131,7 @@ static void take_back(struct coordinator *coordinator, struct turn *turn, struct
         struct task *task = offer->tasks;
         offer->tasks = task->next;
         task->next = NULL;
-        struct claim *claim = ledger_find(&coordinator->ledger, task->id);
+        struct claim *claim = ledger_find_epoch(&coordinator->ledger, task->id, task->epoch);
         CHECK(claim && claim->state == CLAIM_OFFERED && !claim->task);
         claim->task = task;
         claim->offers--;
@@ -151,6 +151,10 @@ static bool send_offer(struct coordinator *coordinator, struct turn *turn, struc
         while (list->first) {
             struct claim *claim = list->first;
             claim_list_remove(list, claim);
+            if (claim->twin) {
+                ending_twin(coordinator, claim);
+                continue;
+            }
             CHECK(wait_queue_put(&coordinator->queue, claim) == TROUPE_OK);
         }
         coordinator_retry_later(coordinator, turn->now_ns);
@@ -187,6 +191,14 @@ unsigned round_offer(struct coordinator *coordinator, struct turn *turn, struct 
         if (coordinator->plan.offers[i].count)
             sent += send_offer(coordinator, turn, coordinator->snapshot.views[i], round);
     return sent;
+}
+
+void round_offer_one(struct coordinator *coordinator, struct turn *turn, struct claim *claim,
+                     struct agent_view *view) {
+    for (unsigned i = 0; i < coordinator->snapshot.views_used; i++)
+        coordinator->plan.offers[i] = (struct claim_list){0};
+    claim_list_append(&coordinator->plan.offers[view->index], claim);
+    send_offer(coordinator, turn, view, NULL);
 }
 
 void round_step(struct coordinator *coordinator, struct turn *turn) {
@@ -303,7 +315,7 @@ static unsigned take_refused(struct coordinator *coordinator, struct turn *turn,
         struct task *task = answer->refused;
         answer->refused = task->next;
         task->next = NULL;
-        struct claim *claim = ledger_find(&coordinator->ledger, task->id);
+        struct claim *claim = ledger_find_epoch(&coordinator->ledger, task->id, task->epoch);
         bool his = claim && claim->agent == view && claim->epoch == view->offer_epoch &&
                    handover_his(view->actor, claim->epoch, view->actor, task->epoch);
         if (his && claim->state == CLAIM_OFFERED && !PLANT(REFUSAL_DROPPED)) {

@@ -33,13 +33,15 @@ static void look_at(struct coordinator *coordinator, struct agent_view *view, ui
     round_set_alarm(coordinator, view);
 }
 
-static bool ask(struct coordinator *coordinator, struct turn *turn, struct agent_view *view,
-                const struct claim *claim, actor_ref to) {
+static bool ask(struct coordinator *coordinator, struct turn *turn, const struct claim *claim, actor_ref to,
+                bool copy) {
+    struct agent_view *view = claim->agent;
     struct message *message =
         message_new(coordinator->runtime, MESSAGE_REVOKE, sizeof(struct message_revoke));
     if (!message)
         return false;
-    *MESSAGE_PAYLOAD(message, struct message_revoke) = (struct message_revoke){claim->id, claim->epoch};
+    *MESSAGE_PAYLOAD(message, struct message_revoke) = (struct message_revoke){
+        .id = claim->id, .epoch = claim->epoch, .copy = copy, .cancel = claim->unwanted};
     view->recall.token_epoch = ++coordinator->epoch;
     if (actor_ask(turn, view->actor, &message, recall_token(view),
                   0)) { /* full; or dead, and then DOWN comes */
@@ -51,10 +53,16 @@ static bool ask(struct coordinator *coordinator, struct turn *turn, struct agent
     view->recall.id = claim->id;
     view->recall.epoch = claim->epoch;
     view->recall.to = to;
+    view->recall.copy = copy;
     view->recall.expires_ns = turn->now_ns + coordinator->options.offer_timeout_ns;
     round_set_alarm(coordinator, view);
     coordinator->counts.revokes++;
     return true;
+}
+
+bool recall_copy(struct coordinator *coordinator, struct turn *turn, const struct claim *claim,
+                 actor_ref to) {
+    return ask(coordinator, turn, claim, to, true);
 }
 
 /* ---- leases ---- */
@@ -62,6 +70,12 @@ void recall_accepted(struct coordinator *coordinator, struct agent_view *view, s
                      uint64_t now_ns) {
     claim->lease_ns = now_ns + coordinator->options.lease_ns;
     look_at(coordinator, view, claim->lease_ns);
+}
+
+/* Asked for as if its lease had passed, and with the wish to cancel it. */
+void recall_unwanted(struct coordinator *coordinator, struct claim *claim, uint64_t now_ns) {
+    claim->lease_ns = now_ns;
+    look_at(coordinator, claim->agent, now_ns);
 }
 
 /* A task left: one that was behind it may be doing now, and its lease may have passed meanwhile. */
@@ -86,9 +100,9 @@ static uint64_t lease_passed(struct coordinator *coordinator, struct turn *turn,
             claim->lease_ns = turn->now_ns + AGAIN_NS;
         return claim->lease_ns;
     }
-    if (!ask(coordinator, turn, view, claim, 0))
+    if (!ask(coordinator, turn, claim, 0, false))
         return turn->now_ns + AGAIN_NS;
-    coordinator->counts.leases_passed++;
+    coordinator->counts.leases_passed += !claim->unwanted;
     return view->recall.expires_ns + 1;
 }
 
@@ -97,8 +111,9 @@ static void look_at_leases(struct coordinator *coordinator, struct turn *turn, s
     uint64_t next_ns = UINT64_MAX;
     bool all = view->recall.open && view->recall.overdue;
     uint32_t at = 0;
-    for (struct claim *claim = view->claims.first; claim && (all || at < view->slots);
-         claim = claim->list_next, at++) {
+    for (struct claim *claim = view->claims.first; claim; claim = claim->list_next, at++) {
+        if (!all && at >= view->slots && !claim->unwanted)
+            continue;
         if (claim->state == CLAIM_OFFERED || claim->lease_ns == 0)
             continue;
         uint64_t again_ns =
@@ -137,11 +152,8 @@ static void hand_on(struct coordinator *coordinator, struct turn *turn, struct t
         agent_view_room(view, turn->now_ns, 0) == 0 || !agent_view_has(view, claim->demand->capability) ||
         !resources_fit(&coordinator->free, &claim->demand->resources))
         return;
-    for (unsigned i = 0; i < coordinator->snapshot.views_used; i++)
-        coordinator->plan.offers[i] = (struct claim_list){0};
     wait_queue_remove(&coordinator->queue, claim);
-    claim_list_append(&coordinator->plan.offers[view->index], claim);
-    round_offer(coordinator, turn, NULL);
+    round_offer_one(coordinator, turn, claim, view);
 }
 
 static void came_back(struct coordinator *coordinator, struct turn *turn, struct claim *claim,
@@ -182,7 +194,7 @@ void recall_answer(struct coordinator *coordinator, struct turn *turn, struct me
     struct recall recall = view->recall;
     view->recall.open = false;
     coordinator->counts.revoke_answers[answer->answer]++;
-    struct claim *claim = ledger_find(&coordinator->ledger, recall.id);
+    struct claim *claim = ledger_find_epoch(&coordinator->ledger, recall.id, recall.epoch);
     bool his = claim && claim->state != CLAIM_OFFERED && claim->agent &&
                handover_his(claim->agent->actor, claim->epoch, message->sender, recall.epoch);
     struct task *task = answer->task;
@@ -193,6 +205,10 @@ void recall_answer(struct coordinator *coordinator, struct turn *turn, struct me
     } else if (his && answer->answer == REVOKE_STARTED) {
         claim->begun = true;
         recall_accepted(coordinator, view, claim, turn->now_ns);
+        if (whole && recall.copy) {
+            answer->task = NULL;
+            speculation_double(coordinator, turn, claim, task, recall.to);
+        }
     } else if (his) { /* an agent that says that it gives back what it does not give has lost it */
         is_gone(coordinator, turn, claim);
     }
@@ -215,7 +231,8 @@ bool recall_failed(struct coordinator *coordinator, struct turn *turn, uint64_t 
 
 /* ---- pull ---- */
 static bool may_leave(const struct claim *claim) {
-    return claim->state == CLAIM_HELD && !claim->begun && !claim->cancelled && claim->recalls < RECALLS_MAX;
+    return claim->state == CLAIM_HELD && !claim->begun && !claim->twin && !claim->cancelled &&
+           claim->recalls < RECALLS_MAX;
 }
 
 /* Does one wait there that could be had? An old forecast is enough to ask the question, unless it has passed. */
@@ -230,7 +247,7 @@ static bool has_spare(const struct agent_view *view, uint64_t now_ns) {
     return false;
 }
 
-static bool is_awaiting(const struct coordinator *coordinator, actor_ref actor) {
+bool recall_awaits(const struct coordinator *coordinator, actor_ref actor) {
     for (unsigned i = 0; i < coordinator->snapshot.views_used; i++) {
         const struct agent_view *view = coordinator->snapshot.views[i];
         if (view && view->recall.open && view->recall.to == actor)
@@ -298,10 +315,11 @@ static bool pull_for(struct coordinator *coordinator, struct turn *turn, struct 
             look_again(coordinator, claim, thief, turn->now_ns);
         }
     }
-    return best && ask(coordinator, turn, best->agent, best, thief->actor);
+    return best && ask(coordinator, turn, best, thief->actor, false);
 }
 
 void recall_look(struct coordinator *coordinator, struct turn *turn) {
+    speculation_look(coordinator, turn);
     const struct snapshot *snapshot = &coordinator->snapshot;
     if (coordinator->ledger.by_state[CLAIM_HELD] == 0)
         return;
@@ -322,7 +340,7 @@ void recall_look(struct coordinator *coordinator, struct turn *turn) {
     unsigned asked = 0;
     for (unsigned i = 0; i < snapshot->views_used && asked < PULLS_AT_ONCE; i++) {
         struct agent_view *thief = snapshot->views[i];
-        if (thief && agent_view_room(thief, turn->now_ns, 0) > 0 && !is_awaiting(coordinator, thief->actor))
+        if (thief && agent_view_room(thief, turn->now_ns, 0) > 0 && !recall_awaits(coordinator, thief->actor))
             asked += pull_for(coordinator, turn, thief);
     }
 }

@@ -30,6 +30,7 @@ struct agent_view {
     uint32_t offer_epoch, offer_tasks;
     struct round *offer_round;
     struct recall { /* the one open REVOKE */
+        bool copy;  /* a copy is wanted */
         bool open, extended, overdue /* no answer in time */;
         uint32_t token_epoch;
         uint32_t epoch; /* of the task's offer */

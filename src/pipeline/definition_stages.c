@@ -64,7 +64,7 @@ static enum troupe_error read_size(const struct pipeline *pipeline, const struct
 static enum troupe_error read_stage(struct pipeline *pipeline, const struct node *node,
                                     struct pipeline_stage *stage, struct fault *fault) {
     static const char *const keys[] = {"capability", "needs", "uses",    "timeout", "resources",
-                                       "retries",    "cache", "version", "size"};
+                                       "retries",    "cache", "version", "size",    "idempotent"};
     if (node_kind(node) != DOCUMENT_MAP)
         return node_fault(node, fault, TROUPE_INVALID,
                           "expected a map such as {capability: train, needs: [prepare]}, found %s",
@@ -86,6 +86,8 @@ static enum troupe_error read_stage(struct pipeline *pipeline, const struct node
         error = node_read_int(node_get(node, "retries"), 0, 100, &retries, fault);
     if (error == TROUPE_OK)
         error = node_read_bool(node_get(node, "cache"), &stage->cache, fault);
+    if (error == TROUPE_OK)
+        error = node_read_bool(node_get(node, "idempotent"), &stage->idempotent, fault);
     if (error == TROUPE_OK && node_get(node, "version") != NULL) {
         stage->version = node_text(node_get(node, "version"));
         if (stage->version == NULL)

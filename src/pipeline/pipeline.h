@@ -53,8 +53,9 @@ struct pipeline_stage {
     uint64_t timeout_ns;
     struct resources resources;
     unsigned retries;
-    bool cache;    /* results may be reused */
-    bool in_trial; /* false: only for `test` (and what only it needs) */
+    bool cache;      /* results may be reused */
+    bool idempotent; /* may run twice at once */
+    bool in_trial;   /* false: only for `test` (and what only it needs) */
     const char *version;
     unsigned size; /* 1 + the variable that says how large its input is; 0: none */
 };

@@ -81,7 +81,7 @@ static struct task *stage_task(struct run *run, struct turn *turn, struct trial 
         (struct task_id){.run = 1, .trial = trial->number, .stage = (uint16_t)stage, .attempt = at->attempt};
     task->owner = run->self;
     task->capability = definition->capability;
-    task->idempotent = true;
+    task->idempotent = definition->idempotent;
     task->resources = definition->resources;
     task->submitted_ns = turn->now_ns;
     task->deadline_ns = trial->testing || run->deadline_at_ns == 0 ? UINT64_MAX : run->deadline_at_ns;

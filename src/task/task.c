@@ -139,6 +139,27 @@ struct task *task_new(struct account *account, const char *body, size_t body_len
     return task;
 }
 
+struct task *task_copy(const struct task *task) {
+    size_t body = (size_t)task->body_length + 1;
+    size_t directory = task->artifact_directory != NULL ? strlen(task->artifact_directory) + 1 : 0;
+    struct task *copy = memory_alloc(task->account, sizeof *copy + body + directory);
+    if (copy == NULL) {
+        return NULL;
+    }
+    *copy = *task;
+    copy->next = NULL;
+    copy->result = NULL;
+    copy->body = (char *)(copy + 1);
+    if (task->body_length > 0) {
+        memcpy(copy->body, task->body, task->body_length);
+    }
+    copy->body[task->body_length] = '\0';
+    if (directory > 0) {
+        copy->artifact_directory = memcpy(copy->body + body, task->artifact_directory, directory);
+    }
+    return copy;
+}
+
 void task_free(struct task *task) {
     if (task == NULL) {
         return;

@@ -76,8 +76,8 @@ struct task {
     enum task_state state;
     uint8_t priority; /* higher first */
     bool moved;       /* refused or taken back before: one class more urgent than its priority says */
-    bool idempotent;
-    bool firm; /* its deadline is kept or it is refused at once: it never waits only to be late */
+    bool idempotent;  /* may be done twice at once, by two agents; the first result counts */
+    bool firm;        /* its deadline is kept or it is refused at once: it never waits only to be late */
     struct resources resources;
     uint64_t submitted_ns; /* owner stamps */
     uint64_t assigned_ns;  /* coordinator stamps: offer sent */
@@ -101,7 +101,8 @@ struct task {
 };
 /* One block; body is copied. */
 struct task *task_new(struct account *account, const char *body, size_t body_length);
-void task_free(struct task *task); /* with its result; NULL is fine */
+struct task *task_copy(const struct task *task); /* without a result; NULL: no memory */
+void task_free(struct task *task);               /* with its result; NULL is fine */
 
 #define METRICS_MAX 16
 #define METRIC_NAME_MAX 63
@@ -235,13 +236,15 @@ struct message_offer_answer {
 struct message_revoke {
     struct task_id id;
     uint32_t epoch;
+    bool copy;   /* of one that is begun, a copy is wanted, to be done elsewhere too */
+    bool cancel; /* one that is begun is to end as cancelled */
 };
 enum revoke_answer { REVOKE_REVOKED, REVOKE_STARTED, REVOKE_DONE, REVOKE_ANSWERS };
 struct message_revoke_answer {
     enum revoke_answer answer;
     struct task_id id;
     uint32_t epoch;
-    struct task *task; /* REVOKED: it comes back */
+    struct task *task; /* REVOKED: it comes back; STARTED: the copy that was wanted, or NULL */
 };
 /* TASK_ENDED: agent -> coordinator; the coordinator gives resources back and passes the same message to the
  * owner. */

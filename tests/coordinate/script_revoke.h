@@ -17,6 +17,15 @@ static void script_close_up(struct scripted *agent, struct turn *turn, uint64_t 
     agent->slot_free_ns[0] -= earlier_ns;
 }
 
+static void script_cancel_begun(struct scripted *agent, struct turn *turn, unsigned at) {
+    struct scripted_task held = agent->tasks[at];
+    agent->tasks[at] = agent->tasks[--agent->count];
+    agent->cancels++;
+    script_release(agent, held.task);
+    script_close_up(agent, turn, held.finish_ns, held.finish_ns - turn->now_ns);
+    script_finish(agent, turn, held.task, TASK_CANCELLED, true);
+}
+
 static void script_revoke(struct scripted *agent, struct turn *turn) {
     struct message *asked = turn->message;
     const struct message_revoke *revoke = MESSAGE_PAYLOAD(asked, const struct message_revoke);
@@ -35,8 +44,12 @@ static void script_revoke(struct scripted *agent, struct turn *turn) {
         if (!task_id_equal(held.task->id, revoke->id) || held.task->epoch != revoke->epoch)
             continue;
         answer->answer = REVOKE_STARTED;
-        if (held.task->started_ns <= turn->now_ns)
+        if (held.task->started_ns <= turn->now_ns) {
+            answer->task = revoke->copy ? task_copy(held.task) : NULL;
+            if (revoke->cancel)
+                script_cancel_begun(agent, turn, i);
             break;
+        }
         assert_int_equal(agent->slots, 1);
         answer->answer = REVOKE_REVOKED;
         answer->task = held.task;

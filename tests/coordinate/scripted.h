@@ -392,7 +392,7 @@ struct task_shape {
     int64_t resource[2];
     uint8_t priority;
     uint32_t trial;
-    bool firm;
+    bool firm, idempotent;
 };
 
 /* Asks for a batch; trial of each task is its number, or shape.trial when that is set. */
@@ -415,6 +415,7 @@ static void world_submit(struct world *world, struct turn *turn, const struct ta
         task->expected_ns = shape->expected_ns;
         task->priority = shape->priority;
         task->firm = shape->firm;
+        task->idempotent = shape->idempotent;
         task->resources.amount[0] = shape->resource[0];
         task->resources.amount[1] = shape->resource[1];
         task->submitted_ns = turn->now_ns;
@@ -587,7 +588,7 @@ static void world_close(struct world *world) {
     assert_int_equal(atomic_load(&world->account.blocks), 0);
 }
 
-static unsigned world_count(const struct world *world, enum task_state state) {
+static inline unsigned world_count(const struct world *world, enum task_state state) {
     unsigned count = 0;
     for (unsigned i = 0; i < world->submitted; i++)
         count += world->ends[i] == 1 && world->state[i] == state;

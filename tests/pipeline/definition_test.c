@@ -35,7 +35,8 @@ static const char whole[] =
     "  plugin: {native: digits, isolate: false}\n"
     "stages:\n"
     "  score: {needs: [train, prepare], resources: {gpu: 2, memory: 512MiB}}\n"
-    "  train: {needs: [prepare], uses: [x], timeout: 30s, retries: 5, cache: false, version: 2, size: x}\n"
+    "  train: {needs: [prepare], uses: [x], timeout: 30s, retries: 5, cache: false, version: 2, size: x, "
+    "idempotent: true}\n"
     "  prepare: {uses: []}\n"
     "  held_out: {capability: plugin, needs: [train]}\n"
     "objective: {stage: score, metric: acc, goal: minimize}\n"
@@ -89,6 +90,7 @@ static void stages_are_as_written(const struct pipeline *pipeline) {
     assert_int_equal(score->needs, 1u << 1 | 1u << 2);
     assert_true(score->uses_all && score->cache && score->in_trial && score->retries == 2);
     assert_true(!train->uses_all && train->uses[0] && !train->uses[1] && !train->cache);
+    assert_true(train->idempotent && !score->idempotent);
     assert_int_equal(train->timeout_ns, 30000000000);
     assert_int_equal(train->retries, 5);
     assert_string_equal(space_variable(pipeline->space, train->size - 1)->name, "x");

@@ -174,7 +174,7 @@ static void do_task(struct child_state *state, const char *line) {
         sim_violation(world, "a child got a task nobody submitted: %s attempt %u", body, attempt);
         return;
     }
-    if (known->at_child)
+    if (known->at_child && !known->idempotent)
         sim_violation(world, "task %s attempt %u was given to a child twice", body, attempt);
     known->at_child = true;
     if (known->cancelled_ns && env_now(world->env) > known->cancelled_ns + SIM_SLACK_NS)

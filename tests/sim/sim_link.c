@@ -80,23 +80,17 @@ static void pass_question(struct link *link, struct turn *turn) {
 }
 
 /* ---- from the agent ---- */
-static void epoch_died(struct link *link, const struct task *task) {
-    struct sim_attempt *known = sim_find(link->world, task->id.run, task->id.trial, task->id.attempt);
-    if (known && task->epoch > known->dead_epoch)
-        known->dead_epoch = task->epoch;
-}
-
 static void deliver_answer(struct link *link, struct turn *turn, unsigned at) {
     struct message *reply = link->open[at].reply;
     link->open[at].reply = NULL;
     if (reply->kind == MESSAGE_OFFER_ANSWER) {
         const struct message_offer_answer *answer = MESSAGE_PAYLOAD(reply, struct message_offer_answer);
         for (const struct task *task = answer->refused; task; task = task->next)
-            epoch_died(link, task);
+            sim_gave_back(link->world, task);
     } else {
         const struct message_revoke_answer *answer = MESSAGE_PAYLOAD(reply, struct message_revoke_answer);
-        if (answer->task)
-            epoch_died(link, answer->task);
+        if (answer->answer == REVOKE_REVOKED && answer->task)
+            sim_gave_back(link->world, answer->task);
     }
     actor_reply(turn, link->open[at].asked, &reply);
     message_free(&link->open[at].asked);

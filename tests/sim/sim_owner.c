@@ -16,6 +16,19 @@ struct sim_attempt *sim_find(struct sim_world *world, uint64_t run, uint32_t tri
     return found->submitted ? found : NULL;
 }
 
+void sim_gave_back(struct sim_world *world, const struct task *task) {
+    struct sim_attempt *known = sim_find(world, task->id.run, task->id.trial, task->id.attempt);
+    if (known)
+        known->dead_epochs[known->dead_count++ % SIM_DEAD_EPOCHS] = task->epoch;
+}
+
+bool sim_epoch_is_dead(const struct sim_attempt *known, uint32_t epoch) {
+    for (unsigned i = 0; i < SIM_DEAD_EPOCHS && i < known->dead_count; i++)
+        if (known->dead_epochs[i] == epoch)
+            return true;
+    return false;
+}
+
 /* All owners know all ends: what agents still hold for nobody comes back, then the world stops. */
 static void finish_when_done(struct sim_owner *owner, struct turn *turn) {
     struct sim_world *world = owner->world;
@@ -45,6 +58,8 @@ static struct task *make_task(struct sim_owner *owner, struct turn *turn, uint32
         (unsigned)random_below(random, 8) ? (unsigned)random_below(random, 3) : 3; /* 3: nobody's */
     if (task->capability == 3 && random_below(random, 4))
         task->capability = 0;
+    if (world->one_kind && task->capability < 3)
+        task->capability = 0;
     task->capability_name = world->capabilities.names[task->capability];
     task->run_name = owner->run_name;
     task->stage_name = "stage";
@@ -55,6 +70,7 @@ static struct task *make_task(struct sim_owner *owner, struct turn *turn, uint32
     task->timeout_ns = 100 * MS + random_below(random, 400 * MS);
     task->expected_ns = random_below(random, 2) ? 20 * MS : 0;
     task->resources.amount[0] = random_below(random, 5) == 0;
+    task->idempotent = random_below(random, 2);
     if (random_below(random, 5) == 0)
         task->resources.amount[1] = 1 + (int64_t)random_below(random, 6); /* of 4: some never fit */
     struct sim_attempt *known = &owner->attempts[trial][attempt - 1];
@@ -62,6 +78,7 @@ static struct task *make_task(struct sim_owner *owner, struct turn *turn, uint32
         sim_violation(world, "test: submitted twice");
     *known = (struct sim_attempt){.submitted = true,
                                   .submitted_ns = turn->now_ns,
+                                  .idempotent = task->idempotent,
                                   .resources = task->resources,
                                   .deadline_ns = task->deadline_ns};
     owner->submitted++;
@@ -129,9 +146,9 @@ static void task_ended(struct sim_owner *owner, struct turn *turn, const struct 
     if (known->deadline_ns != UINT64_MAX && turn->now_ns > latest_ns)
         sim_violation(world, "trial %u attempt %u ended %.0f ms after its deadline", task->id.trial,
                       task->id.attempt, (double)(turn->now_ns - known->deadline_ns) / 1e6);
-    if (task->state == TASK_OK && task->epoch <= known->dead_epoch)
-        sim_violation(world, "trial %u attempt %u is committed under epoch %u, but was given back under %u",
-                      task->id.trial, task->id.attempt, task->epoch, known->dead_epoch);
+    if (task->state == TASK_OK && sim_epoch_is_dead(known, task->epoch))
+        sim_violation(world, "trial %u attempt %u is committed under epoch %u, under which it was given back",
+                      task->id.trial, task->id.attempt, task->epoch);
     known->state = task->state;
     known->error = task->result->error;
     owner->ended++;

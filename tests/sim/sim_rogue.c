@@ -80,12 +80,6 @@ static void end_task(struct rogue *rogue, struct turn *turn, struct rogue_task e
         message_free(&message);
 }
 
-static void gave_back(struct rogue *rogue, const struct task *task) {
-    struct sim_attempt *known = sim_find(rogue->world, task->id.run, task->id.trial, task->id.attempt);
-    if (known && task->epoch > known->dead_epoch)
-        known->dead_epoch = task->epoch;
-}
-
 static void answer(struct rogue *rogue, struct turn *turn, struct message *asked) {
     struct message_offer *offer = MESSAGE_PAYLOAD(asked, struct message_offer);
     struct message *reply =
@@ -121,7 +115,7 @@ static void answer(struct rogue *rogue, struct turn *turn, struct message *asked
             keep_ghost(rogue, task, asked->sender);
             later(rogue, turn, 100 * MS, TOKEN_GHOST);
         }
-        gave_back(rogue, task);
+        sim_gave_back(rogue->world, task);
         task->next = said->refused;
         said->refused = task;
         said->refused_count++;
@@ -145,13 +139,15 @@ static void answer_revoke(struct rogue *rogue, struct turn *turn, struct message
         if (!task_id_equal(task->id, revoke->id) || task->epoch != revoke->epoch)
             continue;
         said->answer = REVOKE_STARTED;
-        if (lies(rogue, 0.5))
+        if (revoke->copy && !lies(rogue, 0.5))
+            said->task = task_copy(task);
+        if (revoke->copy || lies(rogue, 0.5))
             break;
         if (lies(rogue, 0.3)) { /* and does it all the same */
             keep_ghost(rogue, task, asked->sender);
             later(rogue, turn, 100 * MS, TOKEN_GHOST);
         }
-        gave_back(rogue, task);
+        sim_gave_back(rogue->world, task);
         sim_unuse(rogue->world, &rogue->tasks[at].in_use);
         said->answer = REVOKE_REVOKED;
         said->task = task;

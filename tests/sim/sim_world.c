@@ -48,6 +48,7 @@ static void draw(struct sim_world *world, struct env_sim_options *sim) {
     world->agent_count = 1 + (unsigned)random_below(random, SIM_AGENTS);
     world->rogue = random_below(random, 3) == 0;
     world->linked = random_below(random, 2);
+    world->one_kind = random_below(random, 2);
     world->lost = pick(random, 0.05);
     world->delayed = pick(random, 0.5);
     world->faults_until_ns = 500 * MS + random_below(random, 2 * SECOND);

@@ -21,6 +21,8 @@
 #define SIM_LEASE_NS (5 * SECOND) /* a task at an agent that is not heard of for so long is asked after */
 #define SIM_SLACK_NS (100 * MS)   /* for messages and turns on the way */
 
+#define SIM_DEAD_EPOCHS 6
+
 struct sim_world;
 struct sim_pending;
 
@@ -31,7 +33,9 @@ struct sim_attempt { /* of one task: what the owner knows */
     enum troupe_error error;
     struct resources resources;
     uint64_t submitted_ns;
-    uint32_t dead_epoch;                /* the last under which an agent gave it back */
+    uint32_t dead_epochs[SIM_DEAD_EPOCHS]; /* the last under which agents gave it back; a ring */
+    unsigned dead_count;
+    bool idempotent;                    /* may be at two children */
     uint64_t deadline_ns, cancelled_ns; /* cancelled: when its owner said so; 0: not */
 };
 struct sim_owner {
@@ -57,6 +61,7 @@ struct sim_world {
     struct resources totals;
     unsigned coordinator_count, owner_count, agent_count;
     bool rogue, settling /* every task has ended */;
+    bool one_kind;            /* of task, so that it becomes known how long they take */
     bool peace;               /* the faults have stopped */
     bool linked;              /* agents are reached over links that lose and reorder */
     double lost, delayed;     /* of them, by seed */
@@ -85,6 +90,10 @@ void sim_violation(struct sim_world *world, const char *format, ...) PRINTF_LIKE
 /* Somebody begins or ends to use counted resources: more than there are is a violation. */
 void sim_use(struct sim_world *world, const struct resources *amount);
 void sim_unuse(struct sim_world *world, const struct resources *amount);
+
+/* sim_owner.c: an agent gave a task back; was it given back under its epoch? */
+void sim_gave_back(struct sim_world *world, const struct task *task);
+bool sim_epoch_is_dead(const struct sim_attempt *known, uint32_t epoch);
 
 /* sim_children.c */
 void sim_children_install(struct sim_world *world);
