@@ -33,7 +33,10 @@ enum troupe_status {
     TROUPE_STATUS_NOT_FOUND,
     TROUPE_STATUS_INVALID,   /* an argument */
     TROUPE_STATUS_CANCELLED, /* ended from outside */
-    TROUPE_STATUS_FAILED     /* anything else */
+    TROUPE_STATUS_FAILED,    /* anything else */
+    TROUPE_STATUS_DAMAGED,   /* what was stored cannot be read, or was written by a newer version */
+    TROUPE_STATUS_DISK,      /* reading or writing failed, or there is no space left */
+    TROUPE_STATUS_LOCKED     /* in use by another process */
 };
 TROUPE_API const char *troupe_status_text(enum troupe_status status);
 
@@ -59,7 +62,8 @@ enum troupe_event_kind {
     TROUPE_EVENT_NO_ANSWER, /* to troupe_ask: token, status (DEAD, TIMEOUT) */
     TROUPE_EVENT_TIMER,     /* token */
     TROUPE_EVENT_DOWN,      /* a watched or linked actor has ended: actor, token, status (OK: normally) */
-    TROUPE_EVENT_EXIT       /* the actor ends after this turn: status */
+    TROUPE_EVENT_EXIT,      /* the actor ends after this turn: status */
+    TROUPE_EVENT_REGISTRY /* to troupe_registry_watch: token (the watch), bytes: a struct troupe_registry_event */
 };
 struct troupe_event {
     enum troupe_event_kind kind;
@@ -114,6 +118,126 @@ TROUPE_API enum troupe_status troupe_registry_unregister(struct troupe *troupe, 
 TROUPE_API troupe_actor troupe_registry_lookup(struct troupe *troupe, struct troupe_turn *turn,
                                                const char *name_space, const char *name); /* 0: nobody */
 
+/* What a name says besides whose it is. Each register, and each change, makes a new version of the name. */
+#define TROUPE_NAME_MAX 255
+#define TROUPE_OPAQUE_MAX 4096
+#define TROUPE_LOADS 8
+#define TROUPE_CAPABILITIES_MAX 256
+struct troupe_capabilities {
+    uint64_t bits[TROUPE_CAPABILITIES_MAX / 64];
+};
+#define TROUPE_CAPABILITY_ADD(set, number)                                                                   \
+    ((void)((set)->bits[(number) / 64] |= UINT64_C(1) << (number) % 64))
+enum troupe_health { TROUPE_HEALTH_UP, TROUPE_HEALTH_DEGRADED, TROUPE_HEALTH_DRAINING, TROUPE_HEALTH_DOWN };
+struct troupe_registry_entry {
+    struct troupe_capabilities capabilities;
+    enum troupe_health health;
+    unsigned load; /* below TROUPE_LOADS */
+    uint16_t node;
+    uint64_t
+        lease_ns; /* when registered: how long, 0: for the actor's life; in a row that was read: until when, on
+                             troupe_now's clock */
+    const void *opaque;   /* what is read is valid during the turn; NULL: none */
+    size_t opaque_length; /* up to TROUPE_OPAQUE_MAX */
+};
+struct troupe_registry_row {
+    troupe_actor actor;
+    uint64_t version;
+    struct troupe_registry_entry entry;
+    char name[TROUPE_NAME_MAX + 1];
+};
+/* The holder itself replaces what it said, and renews its lease. EXISTS: a live holder has the name. INVALID: a name or
+ * namespace of 0 or more than 255 bytes, a load, a health or a length that is not there. LIMIT, FULL, DEAD, NO_MEMORY. */
+TROUPE_API enum troupe_status troupe_registry_register_entry(struct troupe *troupe, const char *name_space,
+                                                             const char *name, troupe_actor actor,
+                                                             const struct troupe_registry_entry *entry,
+                                                             uint64_t *ret_version /* may be NULL */);
+/* Compare-and-set of what `what` names. EXISTS: the name has another version than the expected one (0: any) by now, so
+ * read it and try again. NOT_FOUND, INVALID. A change that changes nothing makes no version. */
+enum troupe_change {
+    TROUPE_CHANGE_CAPABILITIES = 1,
+    TROUPE_CHANGE_HEALTH = 2,
+    TROUPE_CHANGE_LOAD = 4,
+    TROUPE_CHANGE_NODE = 8,
+    TROUPE_CHANGE_OPAQUE = 16,
+    TROUPE_CHANGE_ALL = 31
+};
+TROUPE_API enum troupe_status troupe_registry_update(struct troupe *troupe, const char *name_space,
+                                                     const char *name, uint64_t version_expected,
+                                                     unsigned what,
+                                                     const struct troupe_registry_entry *entry);
+TROUPE_API enum troupe_status troupe_registry_read(struct troupe *troupe, struct troupe_turn *turn,
+                                                   const char *name_space, const char *name,
+                                                   struct troupe_registry_row *ret_row); /* NOT_FOUND */
+/* ret_actors[i] for names[i], 0: nobody; returns how many were found. Faster than one by one for tables that are larger
+ * than the caches. */
+TROUPE_API size_t troupe_registry_lookup_batch(struct troupe *troupe, struct troupe_turn *turn,
+                                               const char *name_space, const char *const *names, size_t count,
+                                               troupe_actor *ret_actors);
+/* Names that have all of `needed` (NULL: any) and are UP or DEGRADED, from an index; returns how many. At most
+ * TROUPE_FIND_MAX; with LEAST_LOADED, the least loaded first, TROUPE_LEAST_LOADED_MAX. UP leaves the degraded ones out,
+ * after so many were found. */
+#define TROUPE_FIND_MAX 1024
+#define TROUPE_LEAST_LOADED_MAX 64
+enum troupe_find { TROUPE_FIND_ANY = 0, TROUPE_FIND_UP = 1, TROUPE_FIND_LEAST_LOADED = 2 };
+TROUPE_API size_t troupe_registry_find(struct troupe *troupe, struct troupe_turn *turn,
+                                       const char *name_space, const struct troupe_capabilities *needed,
+                                       enum troupe_find how /* the sum of its values */,
+                                       struct troupe_registry_row *ret_rows, size_t rows_max);
+/* Every change of a namespace, in version order for each name, as TROUPE_EVENT_REGISTRY to the turn's actor; first an
+ * ADDED for each name that is there. At most 1,024 may wait: past that FELL_BEHIND is the last event of the watch; then
+ * watch again. It ends with its actor. LIMIT: 64 watches. */
+enum troupe_registry_event_kind {
+    TROUPE_REGISTRY_ADDED,
+    TROUPE_REGISTRY_CHANGED,
+    TROUPE_REGISTRY_REMOVED,
+    TROUPE_REGISTRY_FELL_BEHIND
+};
+struct troupe_registry_event {
+    enum troupe_registry_event_kind kind;
+    enum troupe_health health;
+    troupe_actor actor;
+    uint64_t version;
+    struct troupe_capabilities capabilities;
+    char name[TROUPE_NAME_MAX + 1];
+};
+TROUPE_API enum troupe_status troupe_registry_watch(struct troupe_turn *turn, const char *name_space,
+                                                    uint64_t *ret_watch);
+TROUPE_API void troupe_registry_unwatch(struct troupe *troupe, uint64_t watch); /* what is under way comes */
+
+/* Warm rows: names that were looked up last, found without their table. For a runtime of one thread (INVALID otherwise), and
+ * worth it only where a few names are looked up all the time. `entries`: a power of two, up to 2^20. */
+struct troupe_warm;
+TROUPE_API enum troupe_status troupe_warm_open(struct troupe *troupe, const char *name_space,
+                                               unsigned entries, struct troupe_warm **ret_warm);
+TROUPE_API troupe_actor troupe_warm_lookup(struct troupe_warm *warm, struct troupe_turn *turn,
+                                           const char *name); /* 0: nobody */
+TROUPE_API void troupe_warm_close(struct troupe_warm *warm);  /* before troupe_close; NULL is fine */
+
+/* Over the end of a process: the names of a namespace that are UP or DEGRADED, with what is left of their leases, in a
+ * store in `directory`, which is made; what was saved of the namespace before is replaced, all or nothing, also by a
+ * crash. It returns when the disk has it, some ms later: before troupe_run, or in a turn of an actor of its own (when
+ * troupe_run has returned every actor has ended, and no name is left). LOCKED: another process saves there. DISK, LIMIT
+ * (TROUPE_SAVED_BYTES_MAX), NO_MEMORY.
+ * And back, before troupe_run or in a turn: `restorer` is asked for the actor of each name, mostly a new one; 0: leave it
+ * out. Names whose leases have ended by the wall clock are left out and counted. NOT_FOUND: nothing was saved; DAMAGED;
+ * EXISTS: a name is taken, then those before it are there. `ret_problem` (TROUPE_PROBLEM_MAX bytes: what, where) may be
+ * NULL, as may what is counted. */
+#define TROUPE_PROBLEM_MAX 256
+#define TROUPE_SAVED_BYTES_MAX (32U << 20) /* some 60 a name, its own bytes and twice the opaque ones */
+TROUPE_API enum troupe_status troupe_registry_save(struct troupe *troupe, struct troupe_turn *turn,
+                                                   const char *directory, const char *name_space,
+                                                   size_t *ret_rows, char *ret_problem);
+typedef troupe_actor troupe_registry_restorer(void *context, const struct troupe_registry_row *row);
+struct troupe_registry_restored {
+    size_t rows, expired, refused;
+};
+TROUPE_API enum troupe_status troupe_registry_restore(struct troupe *troupe, const char *directory,
+                                                      const char *name_space,
+                                                      troupe_registry_restorer *restorer, void *context,
+                                                      struct troupe_registry_restored *ret_restored,
+                                                      char *ret_problem);
+
 /* ---- which agent takes which task ----
  * A batch of tasks over agents that each do one task after the other. What is wanted, the first before the next: little
  * weight of missed deadlines, an early end of the last task, little weighted tardiness (for which the last task may end
@@ -163,7 +287,6 @@ struct troupe_batch_summary {
     uint64_t finish_ns;          /* of the last task; 0: none */
     uint64_t steps;              /* that were used */
 };
-#define TROUPE_PROBLEM_MAX 256
 /* `ret_places`: one for each task. `ret_summary` and `ret_problem` (TROUPE_PROBLEM_MAX bytes: what is wrong, where, and
  * what was expected) may be NULL. INVALID: no agent, a kind or a home that is not there, a speed, weight or work that is
  * not above 0, a deadline of 0. LIMIT: more than 65,536 agents, 1,048,576 tasks or 4,096 different pairs of kind and

@@ -4,17 +4,9 @@
  * Threads: as in troupe.h.
  * Memory:  everything of one `struct troupe` is charged to its account; an actor costs a small block here beside its
  *          cell, freed by its destructor. */
+#include "api/api_private.h"
+
 #include <string.h>
-
-#include "registry/registry.h"
-#include "troupe.h"
-
-struct troupe {
-    struct account account;
-    struct env *env;
-    struct runtime *runtime;
-    struct registry *registry;
-};
 
 static struct account handles = {.name = "troupe handles"}; /* an account cannot pay for itself */
 
@@ -23,12 +15,6 @@ struct hosted { /* an actor's state, as the runtime sees it */
     troupe_handler handle;
     void *state;
     void (*destroy)(void *state);
-};
-
-struct troupe_turn {
-    struct troupe *troupe;
-    struct turn *turn;
-    const struct message *asked; /* the question that may be answered; NULL: none */
 };
 
 const char *troupe_status_text(enum troupe_status status) {
@@ -44,6 +30,9 @@ const char *troupe_status_text(enum troupe_status status) {
         [TROUPE_STATUS_INVALID] = "invalid argument",
         [TROUPE_STATUS_CANCELLED] = "cancelled",
         [TROUPE_STATUS_FAILED] = "failed",
+        [TROUPE_STATUS_DAMAGED] = "what was stored is damaged",
+        [TROUPE_STATUS_LOCKED] = "in use by another process",
+        [TROUPE_STATUS_DISK] = "reading or writing the disk failed",
     };
     return (size_t)status < ARRAY_COUNT(texts) ? texts[status] : "unknown";
 }
@@ -57,10 +46,12 @@ static const struct {
     {TROUPE_STATUS_LIMIT, TROUPE_LIMIT},     {TROUPE_STATUS_TIMEOUT, TROUPE_TIMEOUT},
     {TROUPE_STATUS_EXISTS, TROUPE_EXISTS},   {TROUPE_STATUS_NOT_FOUND, TROUPE_NOT_FOUND},
     {TROUPE_STATUS_INVALID, TROUPE_INVALID}, {TROUPE_STATUS_CANCELLED, TROUPE_CANCELLED},
-    {TROUPE_STATUS_FAILED, TROUPE_WORKER},
+    {TROUPE_STATUS_FAILED, TROUPE_WORKER},   {TROUPE_STATUS_DAMAGED, TROUPE_CORRUPT},
+    {TROUPE_STATUS_DAMAGED, TROUPE_NEWER},   {TROUPE_STATUS_DISK, TROUPE_IO},
+    {TROUPE_STATUS_DISK, TROUPE_DISK_FULL},  {TROUPE_STATUS_LOCKED, TROUPE_LOCKED},
 };
 
-static enum troupe_status status_of(enum troupe_error error) {
+enum troupe_status api_status(enum troupe_error error) {
     for (size_t at = 0; at < ARRAY_COUNT(statuses); at++) {
         if (statuses[at].error == error) {
             return statuses[at].status;
@@ -100,14 +91,14 @@ enum troupe_status troupe_open(const struct troupe_options *options, struct trou
     }
     if (error != TROUPE_OK) {
         troupe_close(troupe);
-        return status_of(error);
+        return api_status(error);
     }
     *ret_troupe = troupe;
     return TROUPE_STATUS_OK;
 }
 
 enum troupe_status troupe_run(struct troupe *troupe) {
-    return status_of(runtime_run(troupe->runtime));
+    return api_status(runtime_run(troupe->runtime));
 }
 
 void troupe_stop(struct troupe *troupe) {
@@ -138,7 +129,8 @@ static void hosted_destroy(void *state) {
 }
 
 /* False: not an event of this interface. */
-static bool event_of(const struct message *message, struct troupe_event *ret_event) {
+static bool event_of(const struct message *message, struct troupe_registry_event *ret_change,
+                     struct troupe_event *ret_event) {
     struct troupe_event event = {.actor = message->sender, .token = message->token};
     switch (message->kind) {
     case MESSAGE_USER:
@@ -151,7 +143,7 @@ static bool event_of(const struct message *message, struct troupe_event *ret_eve
         break;
     case MESSAGE_ASK_FAILED:
         event.kind = TROUPE_EVENT_NO_ANSWER;
-        event.status = status_of(MESSAGE_PAYLOAD(message, const struct message_ask_failed)->error);
+        event.status = api_status(MESSAGE_PAYLOAD(message, const struct message_ask_failed)->error);
         break;
     case MESSAGE_TIMER:
         event.kind = TROUPE_EVENT_TIMER;
@@ -159,11 +151,17 @@ static bool event_of(const struct message *message, struct troupe_event *ret_eve
     case MESSAGE_DOWN:
         event.kind = TROUPE_EVENT_DOWN;
         event.actor = MESSAGE_PAYLOAD(message, const struct message_down)->actor;
-        event.status = status_of(MESSAGE_PAYLOAD(message, const struct message_down)->reason);
+        event.status = api_status(MESSAGE_PAYLOAD(message, const struct message_down)->reason);
         break;
     case MESSAGE_EXIT:
         event.kind = TROUPE_EVENT_EXIT;
-        event.status = status_of(MESSAGE_PAYLOAD(message, const struct message_exit)->reason);
+        event.status = api_status(MESSAGE_PAYLOAD(message, const struct message_exit)->reason);
+        break;
+    case MESSAGE_REGISTRY_CHANGE:
+        event.kind = TROUPE_EVENT_REGISTRY;
+        event.bytes = api_registry_event(message, ret_change);
+        event.length = sizeof *ret_change;
+        event.actor = ret_change->actor;
         break;
     default:
         return false;
@@ -175,7 +173,8 @@ static bool event_of(const struct message *message, struct troupe_event *ret_eve
 static void hosted_handle(struct turn *turn, void *state, const struct message *message) {
     const struct hosted *hosted = state;
     struct troupe_event event;
-    if (!event_of(message, &event)) {
+    struct troupe_registry_event change;
+    if (!event_of(message, &change, &event)) {
         return;
     }
     struct troupe_turn outer = {.troupe = hosted->troupe, .turn = turn};
@@ -204,7 +203,7 @@ enum troupe_status troupe_actor_spawn(struct troupe *troupe, const struct troupe
     if (error != TROUPE_OK) {
         memory_free(&troupe->account, hosted);
     }
-    return status_of(error);
+    return api_status(error);
 }
 
 void troupe_actor_stop(struct troupe *troupe, troupe_actor actor, enum troupe_status reason) {
@@ -220,7 +219,7 @@ void troupe_actor_exit(struct troupe_turn *turn, enum troupe_status reason) {
 }
 
 enum troupe_status troupe_actor_watch(struct troupe_turn *turn, troupe_actor actor, uint64_t token) {
-    return status_of(actor_monitor(turn->turn, actor, token));
+    return api_status(actor_monitor(turn->turn, actor, token));
 }
 
 troupe_actor troupe_self(const struct troupe_turn *turn) {
@@ -254,7 +253,7 @@ enum troupe_status troupe_send(struct troupe *troupe, struct troupe_turn *turn, 
     }
     enum troupe_error error = actor_send(troupe->runtime, turn != NULL ? turn->turn : NULL, to, &message);
     message_free(&message);
-    return status_of(error);
+    return api_status(error);
 }
 
 enum troupe_status troupe_ask(struct troupe_turn *turn, troupe_actor to, const void *bytes, size_t length,
@@ -265,7 +264,7 @@ enum troupe_status troupe_ask(struct troupe_turn *turn, troupe_actor to, const v
     }
     enum troupe_error error = actor_ask(turn->turn, to, &message, token, timeout_ns);
     message_free(&message);
-    return status_of(error);
+    return api_status(error);
 }
 
 enum troupe_status troupe_answer(struct troupe_turn *turn, const void *bytes, size_t length) {
@@ -283,32 +282,9 @@ enum troupe_status troupe_answer(struct troupe_turn *turn, const void *bytes, si
 
 enum troupe_status troupe_timer_start(struct troupe_turn *turn, uint64_t deadline_ns, uint64_t token,
                                       uint64_t *ret_timer) {
-    return status_of(timer_start(turn->turn, deadline_ns, token, ret_timer));
+    return api_status(timer_start(turn->turn, deadline_ns, token, ret_timer));
 }
 
 void troupe_timer_cancel(struct troupe_turn *turn, uint64_t timer) {
     timer_cancel(turn->turn, timer);
-}
-
-/* ---- the registry ---- */
-
-enum troupe_status troupe_registry_register(struct troupe *troupe, const char *name_space, const char *name,
-                                            troupe_actor actor) {
-    struct registration registration = {
-        .name_space = name_space, .name = name, .actor = actor, .health = HEALTH_UP};
-    uint64_t version;
-    return status_of(
-        registry_register(troupe->registry, &registration, env_now(troupe->env), &version, NULL));
-}
-
-enum troupe_status troupe_registry_unregister(struct troupe *troupe, const char *name_space, const char *name,
-                                              troupe_actor actor) {
-    return status_of(registry_unregister(troupe->registry, name_space, name, actor));
-}
-
-troupe_actor troupe_registry_lookup(struct troupe *troupe, struct troupe_turn *turn, const char *name_space,
-                                    const char *name) {
-    uint64_t now_ns = turn != NULL ? turn->turn->now_ns : env_now(troupe->env);
-    const struct registry_row *row = registry_lookup(troupe->registry, name_space, name, now_ns);
-    return row != NULL ? row->actor : 0;
 }

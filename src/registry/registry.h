@@ -209,6 +209,21 @@ MUST_CHECK enum troupe_error registry_watch(struct registry *registry, struct tu
 /* Messages that are under way still arrive. A watch that has ended: nothing. */
 void registry_unwatch(struct registry *registry, uint64_t watch);
 
+/* What a namespace says, as text, to be kept by whoever can: rows that find returns, with what is left of their leases.
+ * Inside a turn or a registered reader. NOMEM; LIMIT: the buffer's. */
+MUST_CHECK enum troupe_error registry_save(struct registry *registry, const char *name_space,
+                                           struct buffer *out, size_t *ret_rows);
+/* And back: `fn` is called for each row, without a namespace and an actor; what it points to is valid during the call.
+ * `expired`: its lease ended since, by the wall clock `utc_ns`. An error of fn ends it. CORRUPT names the byte (rows
+ * before it have been told); NEWER: of another format. */
+struct registry_saved {
+    MUST_CHECK enum troupe_error (*fn)(void *context, const struct registration *registration, bool expired);
+    void *context;
+};
+MUST_CHECK enum troupe_error registry_saved_read(const char *text, size_t length, const char *source,
+                                                 int64_t utc_ns, const struct registry_saved *to,
+                                                 struct fault *fault);
+
 struct registry_statistics {
     uint64_t rows, lookups_hit, lookups_missed, registered, removed, grown;
     uint64_t waiting; /* rows that were removed and that readers may still hold */

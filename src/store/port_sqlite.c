@@ -178,12 +178,13 @@ static enum troupe_error schema_create(struct store_database *database, struct f
         "CREATE INDEX reuse_key ON record(name) WHERE kind=%d AND name<>'';"
         "CREATE INDEX few ON record(kind) WHERE " KINDS_FEW ";"
         "CREATE INDEX agent_starts ON record(kind) WHERE kind=%d;" /* older files have neither it nor such rows */
+        "CREATE UNIQUE INDEX once_a_namespace ON record(name) WHERE kind=%d;" /* nor this */
         "PRAGMA application_id=%d;"
         "PRAGMA user_version=%d;"
         "COMMIT",
         STORE_RUN_CREATED, STORE_SUMMARY, STORE_TRIAL_ASKED, STORE_TRIAL_TOLD, STORE_STAGE_ENDED,
         STORE_TASK_ACCEPTED, STORE_TASK_ENDED, STORE_STAGE_ENDED, STORE_RUN_STATE, STORE_EVENT,
-        STORE_AGENT_STARTED, APPLICATION_ID, SCHEMA_VERSION);
+        STORE_AGENT_STARTED, STORE_REGISTRY, APPLICATION_ID, SCHEMA_VERSION);
     CHECK(length > 0 && (size_t)length < sizeof sql);
     return database_execute(database, sql, "making the tables", fault);
 }
@@ -391,8 +392,9 @@ enum troupe_error store_database_begin(struct store_database *database, struct f
 
 enum troupe_error store_database_insert(struct store_database *database, const struct store_row *row,
                                         const char *name, const char *text, struct fault *fault) {
-    /* A resumed run ends a second time: its last summary is the one that counts. */
-    enum statement which = row->kind == STORE_SUMMARY ? STATEMENT_REPLACE : STATEMENT_INSERT;
+    /* A resumed run ends a second time: its last summary is the one that counts. So is a registry's last word. */
+    bool last_counts = row->kind == STORE_SUMMARY || row->kind == STORE_REGISTRY;
+    enum statement which = last_counts ? STATEMENT_REPLACE : STATEMENT_INSERT;
     sqlite3_stmt *statement = database->statements[which];
     int status = SQLITE_OK;
     status |= sqlite3_bind_int(statement, 1, (int)row->kind);

@@ -30,6 +30,8 @@ enum store_row_kind {
     STORE_AGENT_STARTED, /* a child said hello: a: index among the run's instances; text: JSON {spawned_us,
                             ready_us, cpu_us} */
     STORE_PREDICTION,    /* of the store of predictions, not of a run's: see simulate/prediction_log.c */
+    STORE_REGISTRY, /* of a store of its own: what a namespace of a registry says; name: the namespace; a second one
+                            replaces the first. See registry_save */
     STORE_ROW_KINDS
 };
 struct store_row { /* inside a STORE_WRITE payload; text follows in the same block */

@@ -115,10 +115,12 @@ static void every_kind_comes_back(void **state) {
     for (unsigned kind = 0; kind < STORE_ROW_KINDS; kind++) {
         struct copy copy = {0};
         assert_int_equal(store_read(reader, (enum store_row_kind)kind, copy_row, &copy, NULL), TROUPE_OK);
-        bool once = kind == STORE_RUN_CREATED || kind == STORE_SUMMARY;
+        /* one summary a store, one registry of the same name: the last */
+        bool last = kind == STORE_SUMMARY || kind == STORE_REGISTRY;
+        bool once = kind == STORE_RUN_CREATED || last;
         assert_int_equal(copy.count, once ? 1 : 2);
         for (unsigned i = 0; i < copy.count; i++) {
-            unsigned at = kind + (kind == STORE_SUMMARY ? STORE_ROW_KINDS : i * STORE_ROW_KINDS);
+            unsigned at = kind + (last ? STORE_ROW_KINDS : i * STORE_ROW_KINDS);
             const struct driver_row *in = &rows[at];
             const struct store_row *out = &copy.rows[i];
             assert_int_equal(out->kind, kind);
