@@ -58,7 +58,7 @@ static void line_take(const char *line, size_t length) {
 
 int main(int argc, char **argv) {
     static const char hello[] =
-        "{\"type\":\"hello\",\"protocol\":1,\"capabilities\":[\"nothing\",\"hold\"]}\n";
+        "{\"type\":\"hello\",\"protocol\":1,\"capabilities\":[\"nothing\",\"hold\",\"warm\"]}\n";
     sleep_us = argc > 1 ? strtol(argv[1], NULL, 10) : 0;
     answer(hello, sizeof hello - 1);
     flush_answers();
