@@ -2,15 +2,18 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli/assign_instance.h"
 #include "cli/command.h"
 
 #define STEPS_LEAST 100000
-#define STEPS_EACH 1000 /* for each task */
+#define STEPS_EACH 1000  /* for each task */
+#define MORE_MAX 8       /* agents more that are tried */
+#define MORE_LIKE_MAX 16 /* agents of which copies are tried */
 
 struct assign_values {
-    bool refuse_late, text;
+    bool refuse_late, advise, text;
     int64_t steps_wanted;
 };
 static const struct option_row rows[] = {
@@ -18,6 +21,8 @@ static const struct option_row rows[] = {
                    "of the search, 2 to 20 ns each; 0: a list only (default: 100000 and 1000 a task)")},
     {OPTION_FLAG(struct assign_values, refuse_late, "refuse-late", 0,
                  "refuse what no agent could end in time, instead of doing it late")},
+    {OPTION_FLAG(struct assign_values, advise, "advise", 0,
+                 "when something is late or refused: how many more agents would help, and like which one")},
     {OPTION_FLAG(struct assign_values, text, "text", 0, "for a person instead of JSON")},
 };
 static const struct option_table options = {.rows = rows,
@@ -31,7 +36,7 @@ const struct command_page page_assign = {
     "then an early end. Prints the queues, what is late or refused and why, and\n"
     "time_us, what the decision took. The format of an instance: doc/assign.md.\n",
     "  troupe assign examples/assign/seed.json\n"
-    "  troupe assign examples/assign/seed.json --text\n"};
+    "  troupe assign examples/assign/seed.json --text --advise\n"};
 
 struct solved {
     const struct assign_instance *instance;
@@ -39,6 +44,9 @@ struct solved {
     const uint32_t *order; /* tasks by agent, then start */
     struct troupe_batch_summary summary;
     double time_us;
+    uint32_t more,
+        like; /* so many more agents like that one, idle, and nothing is late or refused; more 0: none help */
+    uint64_t more_finish_ns;
 };
 
 static double in_unit(const struct solved *solved, uint64_t ns) {
@@ -113,6 +121,14 @@ static void write_json(const struct solved *solved, struct buffer *out) {
         if (solved->places[task].verdict != TROUPE_BATCH_ON_TIME)
             write_trouble(solved, task, &json);
     json_array_end(&json);
+    if (solved->more > 0) {
+        json_key(&json, "advice");
+        json_object_begin(&json);
+        json_field_int(&json, "more_agents", solved->more);
+        json_field_int(&json, "like", instance->agent_ids[solved->like]);
+        json_field_real(&json, "makespan", in_unit(solved, solved->more_finish_ns));
+        json_object_end(&json);
+    }
     json_field_real(&json, "makespan", in_unit(solved, solved->summary.finish_ns));
     json_field_real(&json, "missed_weight", solved->summary.missed);
     json_field_real(&json, "weighted_tardiness", solved->summary.tardiness_ns / instance->unit_ns);
@@ -177,6 +193,46 @@ static void write_text(const struct solved *solved, struct buffer *out) {
     for (uint32_t task = 0; task < instance->batch.task_count; task++)
         if (solved->places[task].verdict != TROUPE_BATCH_ON_TIME)
             write_trouble_text(solved, task, out);
+    if (solved->more > 0)
+        buffer_format(out, "with %u more like agent %" PRId64 " all are on time, the last at %g\n",
+                      solved->more, instance->agent_ids[solved->like],
+                      in_unit(solved, solved->more_finish_ns));
+}
+
+/* ---- what would help ---- */
+
+/* The least number of idle copies of one agent with which all are on time; of equal numbers the earliest end. */
+static enum troupe_error advise(struct session *session, const struct assign_instance *instance,
+                                struct solved *solved, struct fault *fault) {
+    struct troupe_batch batch = instance->batch;
+    struct troupe_batch_agent *agents =
+        arena_alloc(&session->arena, (batch.agent_count + MORE_MAX) * sizeof *agents);
+    struct troupe_batch_place *places = arena_alloc(&session->arena, (batch.task_count + 1) * sizeof *places);
+    if (!agents || !places)
+        return fault_set(fault, TROUPE_NOMEM, "assign", "out of memory");
+    memcpy(agents, batch.agents, batch.agent_count * sizeof *agents);
+    batch.agents = agents;
+    uint32_t likes = batch.agent_count < MORE_LIKE_MAX ? batch.agent_count : MORE_LIKE_MAX;
+    for (uint32_t more = 1; more <= MORE_MAX && solved->more == 0; more++)
+        for (uint32_t like = 0; like < likes; like++) {
+            struct troupe_batch_summary summary;
+            for (uint32_t at = 0; at < more; at++) {
+                agents[instance->batch.agent_count + at] = instance->batch.agents[like];
+                agents[instance->batch.agent_count + at].backlog_ns = 0;
+                agents[instance->batch.agent_count + at].room += instance->batch.agents[like].queued;
+                agents[instance->batch.agent_count + at].queued = 0;
+            }
+            batch.agent_count = instance->batch.agent_count + more;
+            if (troupe_coordinate_batch(&batch, places, &summary, NULL) != TROUPE_STATUS_OK ||
+                summary.late + summary.refused > 0)
+                continue;
+            if (solved->more == 0 || summary.finish_ns < solved->more_finish_ns) {
+                solved->more = more;
+                solved->like = like;
+                solved->more_finish_ns = summary.finish_ns;
+            }
+        }
+    return TROUPE_OK;
 }
 
 /* ---- whole ---- */
@@ -245,6 +301,8 @@ enum troupe_error command_assign(struct session *session, int argc, const char *
         instance.batch.refuse_late = values.refuse_late;
         error = solve(session, &instance, &solved, words.words[0], fault);
     }
+    if (error == TROUPE_OK && values.advise && solved.summary.late + solved.summary.refused > 0)
+        error = advise(session, &instance, &solved, fault);
     buffer_clear(&text);
     if (error == TROUPE_OK && values.text)
         write_text(&solved, &text);

@@ -70,11 +70,11 @@ def examples():
     """What doc/assign.md shows is what is printed, but for the time."""
     with open(os.path.join(ROOT, "doc", "assign.md"), encoding="utf-8") as file:
         page = file.read()
-    for name in ("seed", "trouble"):
+    for name, options in (("seed", ["--text", "--advise"]), ("trouble", ["--text"])):
         path = f"examples/assign/{name}.json"
-        done = subprocess.run([TROUPE, "assign", path, "--text"], cwd=ROOT, capture_output=True, text=True, check=True)
+        done = subprocess.run([TROUPE, "assign", path, *options], cwd=ROOT, capture_output=True, text=True, check=True)
         head, *lines = done.stdout.splitlines()
-        block = page.split(f"$ troupe assign {path} --text\n")[1].split("```")[0].splitlines()
+        block = page.split(f"$ troupe assign {path} {' '.join(options)}\n")[1].split("```")[0].splitlines()
         assert head.rsplit(" (", 1)[0] == block[0].rsplit(" (", 1)[0], (head, block[0])
         assert lines == block[1:], (lines, block[1:])
 
@@ -96,12 +96,26 @@ def refusals(place):
     assert all(one["capacity_in"] > 0 for one in full["trouble"] if one["why"] == "full"), full
 
 
+def advice(place):
+    """The plan with two late, what it advises, and that plan: with one more agent like the one that is named all are on time."""
+    with open(os.path.join(ROOT, "examples/assign/seed.json"), encoding="utf-8") as file:
+        seed = json.load(file)
+    plan = assign(place, seed, "--advise")
+    assert plan["makespan"] == 36000 and len(plan["trouble"]) == 2 and plan["rejected"] == [], plan
+    assert plan["advice"]["more_agents"] == 1, plan
+    like = next(agent for agent in seed["agents"] if agent["id"] == plan["advice"]["like"])
+    seed["agents"].append(dict(like, id=4, backlog=0, queue_len=0))
+    then = assign(place, seed, "--advise")
+    assert then["trouble"] == [] and "advice" not in then and then["makespan"] == plan["advice"]["makespan"], then
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix="troupe-assign-") as place:
         wrong(place)
         refusals(place)
+        advice(place)
     examples()
-    print(f"{len(WRONG) + 3} passed")
+    print(f"{len(WRONG) + 4} passed")
 
 
 if __name__ == "__main__":
