@@ -239,9 +239,10 @@ static enum troupe_error instance_register(const struct instance *instance, acto
                                            struct fault *fault) {
     const struct agent_spec *spec = instance->spec;
     struct agent_profile profile = {.slots = 1,
-                                    .batch_max =
-                                        spec->window > spec->batch_max ? spec->window : spec->batch_max,
-                                    .queue_len_max = spec->queue_len_max};
+                                    .batch_max = spec->batch_max,
+                                    .window = spec->window,
+                                    .queue_len_max = spec->queue_len_max,
+                                    .batch_wait_ns = spec->batch_max > 1 ? spec->batch_wait_ns : 0};
     struct registration registration = {.name_space = "agents",
                                         .name = instance->name,
                                         .actor = self,

@@ -54,6 +54,7 @@ struct agent_spec {
     unsigned instances;         /* 0: 1 */
     unsigned window;            /* tasks with the worker at a time; 0: batch_max, or 1 */
     unsigned batch_max;         /* tasks in one line to it; 0: 1 */
+    uint64_t batch_wait_ns;     /* an idle worker waits so long for a whole batch; 0: not at all */
     unsigned queue_len_max; /* tasks it holds, those with the worker included; 0: 64, at least 2 windows */
 
     const char *const *environment; /* "NAME=value", NULL-terminated; {instance} is replaced; may be NULL */

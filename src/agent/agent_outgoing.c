@@ -27,6 +27,23 @@ static void cut(struct buffer *out, size_t length) {
     out->failed = out->over_limit = false;
 }
 
+/* Until when an idle worker waits for a batch to fill up: batch_wait_ns after its first task came, but not so long that a
+ * task could miss its deadline for it. 0: it does not. */
+static uint64_t batch_awaited_ns(const struct instance *instance) {
+    const struct agent_spec *spec = instance->spec;
+    if (spec->batch_wait_ns == 0 || instance->queue.count == 0 || instance->queue.count >= spec->batch_max)
+        return 0;
+    uint64_t until_ns = INSTANCE_NEVER;
+    for (size_t at = 0; at < instance->queue.count; at++) {
+        const struct task *task = ((const struct held *)(const void *)instance->queue.nodes[at])->task;
+        uint64_t left_ns = task->deadline_ns > task->accepted_ns ? task->deadline_ns - task->accepted_ns : 0;
+        uint64_t wait_ns = spec->batch_wait_ns < left_ns / 4 ? spec->batch_wait_ns : left_ns / 4;
+        uint64_t full_ns = instance_after(task->accepted_ns, wait_ns);
+        until_ns = full_ns < until_ns ? full_ns : until_ns;
+    }
+    return until_ns;
+}
+
 /* A whole batch fits, or the worker has nothing: else batches would decay into single tasks. */
 static bool line_wanted(const struct instance *instance, unsigned pending) {
     const struct agent_spec *spec = instance->spec;
@@ -118,6 +135,11 @@ static bool piece_send(struct instance *instance, struct piece *piece, uint64_t 
 
 void child_pump(struct instance *instance, uint64_t now_ns) {
     instance->pump_again_ns = INSTANCE_NEVER;
+    uint64_t awaited_ns = instance->at_worker == 0 ? batch_awaited_ns(instance) : 0;
+    if (awaited_ns > now_ns) {
+        instance->pump_again_ns = awaited_ns;
+        return;
+    }
     while (line_wanted(instance, 0)) {
         struct piece piece;
         piece.count = piece.lines = 0;

@@ -219,6 +219,8 @@ void queue_offer(struct instance *instance, struct turn *turn, struct message *m
     answer->epoch = offer->epoch;
     answer->answer = worst == OFFER_ACCEPT ? OFFER_ACCEPT : answer->accepted > 0 ? OFFER_PARTIAL : worst;
     answer->queue_length = instance->held_count;
+    if (instance->at_worker == 0 && instance->queue.count < instance->spec->batch_max)
+        backlog = instance_after(backlog, instance->spec->batch_wait_ns);
     answer->estimated_completion_ns = instance_after(turn->now_ns, backlog);
     if (worst == OFFER_OVERLOADED) {
         uint64_t each = instance->held_count > 0 ? backlog / instance->held_count : 0;

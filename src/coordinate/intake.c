@@ -215,6 +215,8 @@ void intake_cancel(struct coordinator *coordinator, struct turn *turn,
             continue;
         if (claim->state == CLAIM_WAITING)
             ending_waiting(coordinator, turn, claim, TROUPE_CANCELLED);
+        else if (claim->state == CLAIM_ORPHAN)
+            claim->agent->cancel_wanted = true; /* its owner was told, but it may not have begun yet */
         else if (claim->state == CLAIM_OFFERED || claim->state == CLAIM_HELD) {
             claim->cancelled = true;
             claim->agent->cancel_wanted = true;

@@ -45,6 +45,44 @@ static uint64_t left_of(uint64_t service_ns, uint64_t elapsed_ns) {
     return left_ns > least_ns ? left_ns : least_ns;
 }
 
+/* The tasks of one line end together, as far as can be foreseen: when the last of them does. */
+static void score_batches(struct agent_view *view) {
+    uint32_t at = view->claims.count;
+    view->planned = 0;
+    view->batch_at = UINT32_MAX;
+    if (view->batch_max == 1)
+        return;
+    for (struct claim *claim = view->claims.last; claim; claim = claim->list_previous) {
+        uint32_t batch = --at / view->batch_max;
+        if (batch != view->batch_at || claim->finish_ns > view->batch_end_ns)
+            view->batch_end_ns = claim->finish_ns;
+        view->batch_at = batch;
+        claim->finish_ns = view->batch_end_ns;
+    }
+    view->batch_at = UINT32_MAX;
+}
+
+/* The same for those that are planned, most urgent first. */
+static void plan_batches(struct coordinator *coordinator) {
+    struct plan *plan = &coordinator->plan;
+    for (unsigned i = 0; i < plan->task_count; i++)
+        if (plan->tasks[i].agent != ASSIGN_NONE)
+            coordinator->snapshot.views[plan->tasks[i].agent]->planned++;
+    for (unsigned i = plan->task_count; i-- > 0;) {
+        struct assign_task *task = &plan->tasks[i];
+        if (task->agent == ASSIGN_NONE)
+            continue;
+        struct agent_view *view = coordinator->snapshot.views[task->agent];
+        uint32_t at = view->claims.count + --view->planned, batch = at / view->batch_max;
+        if (batch != view->batch_at || task->finish_ns > view->batch_end_ns)
+            view->batch_end_ns = task->finish_ns;
+        if (batch != view->batch_at && view->claims.count == 0 && at + 1 < view->batch_max)
+            view->batch_end_ns += view->batch_wait_ns; /* an idle one waits for more */
+        view->batch_at = batch;
+        task->finish_ns = view->batch_end_ns;
+    }
+}
+
 /* When each slot becomes free, from what the agent holds, oldest first: the first `slots` of them run. */
 static void score_slots(struct coordinator *coordinator, struct agent_view *view, uint64_t now_ns,
                         uint64_t *slots) {
@@ -71,6 +109,7 @@ static void score_slots(struct coordinator *coordinator, struct agent_view *view
             plan->releases[plan->release_count++] =
                 (struct assign_release){claim->finish_ns, &claim->demand->resources};
     }
+    score_batches(view);
 }
 
 enum troupe_error plan_score(struct coordinator *coordinator, uint64_t now_ns, uint64_t round) {
@@ -203,6 +242,8 @@ unsigned plan_assign(struct coordinator *coordinator, uint64_t now_ns, bool impr
     bool solved = assign_solve(plan->scratch, &problem, &plan->outcome) == TROUPE_OK;
     if (!solved)
         coordinator_retry_later(coordinator, now_ns);
+    else
+        plan_batches(coordinator);
     for (unsigned i = 0; i < coordinator->snapshot.views_used; i++)
         plan->offers[i] = (struct claim_list){0};
     unsigned offered = 0;

@@ -98,7 +98,9 @@ static void read_profile(struct snapshot *snapshot, struct agent_view *view, uin
     }
     view->slots = profile.slots == 0 ? 1 : profile.slots > AGENT_SLOTS_MAX ? AGENT_SLOTS_MAX : profile.slots;
     view->batch_max = profile.batch_max ? profile.batch_max : 1;
-    uint64_t window = (uint64_t)view->slots * 2 * view->batch_max;
+    view->batch_wait_ns = profile.batch_wait_ns;
+    uint32_t at_once = profile.window > view->batch_max ? profile.window : view->batch_max;
+    uint64_t window = (uint64_t)view->slots * 2 * at_once;
     if (profile.queue_len_max && window > profile.queue_len_max)
         window = profile.queue_len_max;
     view->window_max = window > AGENT_WINDOW_MAX ? AGENT_WINDOW_MAX : (uint32_t)window;
@@ -170,7 +172,10 @@ uint32_t agent_view_room(const struct agent_view *view, uint64_t now_ns, uint64_
         return 0;
     if (round != 0 && view->refused_round == round)
         return 0;
-    return view->window > view->claims.count ? view->window - view->claims.count : 0;
+    uint32_t room = view->window > view->claims.count ? view->window - view->claims.count : 0;
+    /* While it has a batch to do, it is offered whole ones. */
+    bool piece = room < view->batch_max && view->claims.count >= view->batch_max;
+    return piece && view->window >= 2 * view->batch_max ? 0 : room;
 }
 
 void snapshot_observe(struct snapshot *snapshot, struct agent_view *view, unsigned capability,

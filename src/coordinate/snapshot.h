@@ -20,6 +20,9 @@ struct agent_view {
     enum health health;
     struct capability_set capabilities;
     uint32_t slots, batch_max;
+    uint64_t batch_wait_ns;      /* it waits, idle, for a whole batch */
+    uint32_t planned, batch_at;  /* in the plan being made: tasks for it, and the batch looked at */
+    uint64_t batch_end_ns;       /* of that one */
     uint32_t window, window_max; /* tasks it is given at most; lowered by refusals, raised by acceptances */
     bool gone;                   /* unregistered or ended: no more offers; freed when it holds nothing */
     bool gave_up, draining;      /* as it said; until its row changes */

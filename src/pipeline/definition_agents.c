@@ -133,14 +133,14 @@ static enum troupe_error read_options(struct pipeline *pipeline, const struct no
 
 static enum troupe_error read_agent(struct pipeline *pipeline, const struct node *node,
                                     struct pipeline_agent *agent, struct fault *fault) {
-    static const char *const keys[] = {"command",   "once",      "native", "metrics",      "isolate",
-                                       "instances", "batch_max", "window", "capabilities", "env",
-                                       "resources", "timeout",   "options"};
+    static const char *const keys[] = {"command",   "once",      "native",  "metrics",      "isolate",
+                                       "instances", "batch_max", "window",  "capabilities", "env",
+                                       "resources", "timeout",   "options", "batch_wait_ms"};
     if (node_kind(node) != DOCUMENT_MAP)
         return node_fault(node, fault, TROUPE_INVALID,
                           "expected a map such as {command: [python3, worker.py], instances: 2}, found %s",
                           FOUND(node));
-    int64_t instances = 1, batch_max = 1, window = 1, timeout = 0;
+    int64_t instances = 1, batch_max = 1, window = 1, timeout = 0, batch_wait_ms = 0;
     enum troupe_error error = node_check_keys(node, keys, ARRAY_COUNT(keys), fault);
     if (error == TROUPE_OK)
         error = read_program(pipeline, node, agent, fault);
@@ -148,6 +148,8 @@ static enum troupe_error read_agent(struct pipeline *pipeline, const struct node
         error = node_read_int(node_get(node, "instances"), 1, PIPELINE_INSTANCES_MAX, &instances, fault);
     if (error == TROUPE_OK)
         error = node_read_int(node_get(node, "batch_max"), 1, 1024, &batch_max, fault);
+    if (error == TROUPE_OK)
+        error = node_read_int(node_get(node, "batch_wait_ms"), 0, 60000, &batch_wait_ms, fault);
     if (error == TROUPE_OK)
         error = node_read_int(node_get(node, "window"), 1, 1024, &window, fault);
     if (error == TROUPE_OK)
@@ -165,6 +167,7 @@ static enum troupe_error read_agent(struct pipeline *pipeline, const struct node
     agent->instances = (unsigned)instances;
     agent->batch_max = (unsigned)batch_max;
     agent->window = (unsigned)window;
+    agent->batch_wait_ns = (uint64_t)batch_wait_ms * 1000000;
     agent->timeout_ns = (uint64_t)timeout;
     return error;
 }

@@ -33,6 +33,7 @@ struct pipeline_agent {
     const char *const *metrics; /* ONCE: what to look for in the output; NULL-terminated */
     bool isolate;
     unsigned instances, batch_max, window;
+    uint64_t batch_wait_ns;
     struct capability_set capabilities;
     unsigned capability_count;
     const char **capability_names;

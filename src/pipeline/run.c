@@ -145,6 +145,7 @@ static enum troupe_error start_agents(struct run *run, struct run_agents *agents
             .options_json = definition->options_json,
             .instances = definition->instances,
             .batch_max = definition->batch_max,
+            .batch_wait_ns = definition->batch_wait_ns,
             .window = definition->window,
             .environment = definition->environment,
             .directory = pipeline->directory,

@@ -136,6 +136,8 @@ struct agent_profile {
     uint32_t slots;         /* tasks that run at once (instances); at least 1 */
     uint32_t batch_max;     /* tasks of one message to a worker; 0: 1 */
     uint32_t queue_len_max; /* tasks it holds, running ones included; 0: unknown */
+    uint32_t window;        /* tasks with a worker at a time; 0: batch_max */
+    uint64_t batch_wait_ns; /* how long it waits, idle, for a whole batch */
 };
 
 /* ---- feedback: what would help, from a forecast ---- */

@@ -522,8 +522,23 @@ static void an_agent_that_joins_gets_work(void **state) {
     assert_true(world.agents[1].accepted >= 6);
 }
 
+static void batches_are_offered_whole(void **state) {
+    (void)state;
+    struct world world;
+    world_open(&world, 62);
+    world_agent(&world, SCRIPT_ACCEPT, 10 * MS, 0)->batch_max = 8;
+    world_action(&world, MS, submit_known, 64);
+    world_run(&world);
+    assert_int_equal(world.run_error, TROUPE_OK);
+    world_close(&world);
+    assert_int_equal(world_count(&world, TASK_OK), 64);
+    assert_int_equal(world.agents[0].held_max, 16); /* one that is done, and the next */
+    assert_int_equal(world.agents[0].offers, 7);    /* two at first, and one whenever eight have ended */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(batches_are_offered_whole),
         cmocka_unit_test(everything_is_done),
         cmocka_unit_test(the_documents_instance),
         cmocka_unit_test(a_pessimist_is_asked_again),

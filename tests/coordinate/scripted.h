@@ -373,7 +373,8 @@ static void world_join(struct world *world, struct turn *turn, unsigned index) {
     for (unsigned i = 0; i < agent->slots; i++)
         agent->slot_free_ns[i] = now_ns + agent->backlog_ns;
     assert_int_equal(actor_spawn(world->runtime, &spec, &agent->actor), TROUPE_OK);
-    struct agent_profile profile = {agent->slots, agent->batch_max, agent->queue_len_max};
+    struct agent_profile profile = {
+        .slots = agent->slots, .batch_max = agent->batch_max, .queue_len_max = agent->queue_len_max};
     struct registration registration = {.name_space = "agents",
                                         .name = agent->name,
                                         .actor = agent->actor,

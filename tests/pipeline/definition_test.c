@@ -25,6 +25,7 @@ static const char whole[] =
     "    command: [python3, worker.py, 3]\n"
     "    instances: 2\n"
     "    batch_max: 4\n"
+    "    batch_wait_ms: 20\n"
     "    window: 8\n"
     "    capabilities: [prepare, train]\n"
     "    env: {CUDA_VISIBLE_DEVICES: '{instance}'}\n"
@@ -70,6 +71,7 @@ static void agents_are_as_written(const struct pipeline *pipeline) {
     assert_int_equal(worker->instances, 2);
     assert_int_equal(worker->batch_max, 4);
     assert_int_equal(worker->window, 8);
+    assert_int_equal(worker->batch_wait_ns, 20000000);
     assert_int_equal(worker->capability_count, 2);
     assert_string_equal(worker->environment[0], "CUDA_VISIBLE_DEVICES={instance}");
     assert_null(worker->environment[1]);

@@ -234,7 +234,11 @@ static void start_link(struct sim_world *world, unsigned agent, unsigned instanc
         return sim_violation(world, "test: no start");
     char name[64];
     snprintf(name, sizeof name, "%s/%u", spec->name, instance);
-    struct agent_profile profile = {1, spec->batch_max, spec->queue_len_max};
+    struct agent_profile profile = {.slots = 1,
+                                    .batch_max = spec->batch_max,
+                                    .queue_len_max = spec->queue_len_max,
+                                    .window = spec->window,
+                                    .batch_wait_ns = spec->batch_wait_ns};
     struct registration registration = {.name_space = sim_name_space(world, coordinator),
                                         .name = name,
                                         .actor = self,

@@ -232,7 +232,7 @@ void sim_rogue_start(struct sim_world *world) {
         memory_free(&world->account, rogue);
         return sim_violation(world, "test: no rogue");
     }
-    struct agent_profile profile = {1 + (uint32_t)random_below(&world->random, 3), 1, 0};
+    struct agent_profile profile = {.slots = 1 + (uint32_t)random_below(&world->random, 3), .batch_max = 1};
     uint64_t bits = 1 + random_below(&world->random, 7);
     for (unsigned i = 0; i < (world->linked ? world->coordinator_count : 1); i++) {
         struct fault fault = {0};

@@ -95,22 +95,24 @@ static void start_agents(struct sim_world *world) {
         struct agent_spec *spec = &world->specs[i];
         unsigned batch_max = 1 + (unsigned)random_below(random, 3),
                  window = batch_max + (unsigned)random_below(random, 3);
-        *spec = (struct agent_spec){.name = agent_names[i],
-                                    .kind = AGENT_COMMAND,
-                                    .argv = program,
-                                    .capability_names = &world->capabilities,
-                                    .instances = 1 + (unsigned)random_below(random, 3),
-                                    .window = window,
-                                    .batch_max = batch_max,
-                                    .queue_len_max = window + (unsigned)random_below(random, 8),
-                                    .start_timeout_ns = SECOND,
-                                    .timeout_ns = 300 * MS,
-                                    .stop_grace_ns = 50 * MS,
-                                    .restarts_max = 2 + (unsigned)random_below(random, 20),
-                                    .restart_window_ns = 10 * SECOND,
-                                    .restart_backoff_ns = 10 * MS,
-                                    .coordinator = world->coordinators[i % world->coordinator_count],
-                                    .account = &world->account};
+        *spec =
+            (struct agent_spec){.name = agent_names[i],
+                                .kind = AGENT_COMMAND,
+                                .argv = program,
+                                .capability_names = &world->capabilities,
+                                .instances = 1 + (unsigned)random_below(random, 3),
+                                .window = window,
+                                .batch_max = batch_max,
+                                .batch_wait_ns = random_below(random, 3) ? 0 : random_below(random, 30 * MS),
+                                .queue_len_max = window + (unsigned)random_below(random, 8),
+                                .start_timeout_ns = SECOND,
+                                .timeout_ns = 300 * MS,
+                                .stop_grace_ns = 50 * MS,
+                                .restarts_max = 2 + (unsigned)random_below(random, 20),
+                                .restart_window_ns = 10 * SECOND,
+                                .restart_backoff_ns = 10 * MS,
+                                .coordinator = world->coordinators[i % world->coordinator_count],
+                                .account = &world->account};
         uint64_t bits = i == 0 ? 7 : 1 + random_below(random, 7);
         spec->capabilities.bits[0] = bits;
         if (agent_start(world->runtime, world->registry, spec, &world->agents[i], &fault))
