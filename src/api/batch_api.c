@@ -236,16 +236,20 @@ static void say(const struct request *request, struct troupe_batch_place *places
 
 /* ---- whole ---- */
 
-static void *carve(char **at, size_t size) {
-    void *block = *at;
-    *at += (size + 15) & ~(size_t)15;
-    return block;
+struct carver { /* of one block; with `block` NULL only measures */
+    char *block;
+    size_t used;
+};
+
+static void *carve(struct carver *carver, size_t size) {
+    void *part = carver->block ? carver->block + carver->used : NULL;
+    carver->used += (size + 15) & ~(size_t)15;
+    return part;
 }
 
-/* Measures with `block` NULL. */
 static size_t request_place(struct request *request, char *block) {
     size_t agents = request->batch->agent_count, tasks = request->batch->task_count;
-    char *at = block;
+    struct carver at = {block, 0};
     request->ready = carve(&at, agents * sizeof(double));
     request->room = carve(&at, agents * sizeof(uint32_t));
     request->tasks = carve(&at, tasks * sizeof(struct batch_task));
@@ -256,7 +260,7 @@ static size_t request_place(struct request *request, char *block) {
     request->answer.queue = carve(&at, tasks * sizeof(uint32_t));
     request->answer.first = carve(&at, (agents + 1) * sizeof(uint32_t));
     request->answer.finish = carve(&at, tasks * sizeof(double));
-    return (size_t)(at - block);
+    return at.used;
 }
 
 static void request_fill(struct request *request) {

@@ -331,17 +331,21 @@ static void answer_write(const struct batch_state *state, struct batch_answer *a
 
 /* ---- whole ---- */
 
-static void *carve(char **at, size_t size) {
-    void *block = *at;
-    *at += (size + 15) & ~(size_t)15;
-    return block;
+struct carver { /* of one block; with `block` NULL only measures */
+    char *block;
+    size_t used;
+};
+
+static void *carve(struct carver *carver, size_t size) {
+    void *part = carver->block ? carver->block + carver->used : NULL;
+    carver->used += (size + 15) & ~(size_t)15;
+    return part;
 }
 
-/* With `block` NULL only measures. */
 static size_t state_place(struct batch_state *state, char *block, struct keyed **ret_items,
                           struct keyed **ret_spare, uint32_t **ret_kept) {
     size_t tasks = state->problem->task_count, agents = state->problem->agent_count;
-    char *at = block;
+    struct carver at = {block, 0};
     state->load = carve(&at, agents * sizeof(float));
     state->level = carve(&at, agents * sizeof(float));
     state->power = carve(&at, agents * sizeof(float));
@@ -357,7 +361,7 @@ static size_t state_place(struct batch_state *state, char *block, struct keyed *
     *ret_kept = carve(&at, tasks * sizeof(uint32_t));
     *ret_items = carve(&at, tasks * sizeof(struct keyed));
     *ret_spare = carve(&at, tasks * sizeof(struct keyed));
-    return (size_t)(at - block);
+    return at.used;
 }
 
 static float peak_of(const struct batch_state *state) {

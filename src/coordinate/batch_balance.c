@@ -1,5 +1,5 @@
 /* An early end of a batch. Two means: sweeps, in which each task in turn goes where it raises the sum of the
- * loads' powers least (4, 16, 64: ever closer to the highest load alone, and with few of the sharp edges on
+ * loads' powers least (from 4 to 256: ever closer to the highest load alone, and with few of the sharp edges on
  * which a search for that alone gets stuck); and a descent of the highest load by a move, an exchange, or
  * a chain of two moves. Where there are deadlines a step may not cost any. When the descent is stuck, a few
  * tasks are thrown elsewhere and what comes of it is kept when it is better. */
