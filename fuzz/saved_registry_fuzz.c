@@ -22,7 +22,7 @@ static enum troupe_error look(void *context, const struct registration *registra
 
 static enum troupe_error read_with(struct seen *seen, const uint8_t *data, size_t size, struct fault *fault) {
     return registry_saved_read((const char *)data, size, "saved", 1000000,
-                               &(struct registry_saved){look, seen}, fault);
+                               &(struct registry_saved){.fn = look, .context = seen}, fault);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

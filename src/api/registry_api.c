@@ -292,6 +292,11 @@ struct restoring {
     struct fault fault;
 };
 
+static void restore_begin(void *context, size_t rows) {
+    struct restoring *restoring = context;
+    IGNORE(registry_reserve(restoring->troupe->registry, rows), "then tables grow as rows come");
+}
+
 static enum troupe_error restore_row(void *context, const struct registration *registration, bool expired) {
     struct restoring *restoring = context;
     struct troupe_registry_row row = {
@@ -329,9 +334,9 @@ static bool restore_text(void *context, const struct store_row *row, const char 
     }
     restoring->found = true;
     restoring->now_ns = env_now(restoring->troupe->env);
-    restoring->error =
-        registry_saved_read(text, row->text_length, restoring->directory, env_utc(restoring->troupe->env),
-                            &(struct registry_saved){restore_row, restoring}, &restoring->fault);
+    restoring->error = registry_saved_read(
+        text, row->text_length, restoring->directory, env_utc(restoring->troupe->env),
+        &(struct registry_saved){restore_begin, restore_row, restoring}, &restoring->fault);
     return false;
 }
 

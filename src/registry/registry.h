@@ -187,6 +187,8 @@ size_t registry_find_least_loaded(struct registry *registry, const char *name_sp
 size_t registry_count(const struct registry *registry);
 /* Gives back what tables hold that have become far too large; any thread, while all others go on. NOMEM: not all. */
 MUST_CHECK enum troupe_error registry_compact(struct registry *registry);
+/* Makes room for so many more rows, as far as rows_max allows; any thread, while all others go on. NOMEM: not for all. */
+MUST_CHECK enum troupe_error registry_reserve(struct registry *registry, size_t rows);
 
 /* Watches: every change of a namespace, in version order per key, as REGISTRY_CHANGE {kind, name, version,
  * actor, row values} to the watcher; the message's token is the watch. First an ADDED for each row that is
@@ -217,6 +219,7 @@ MUST_CHECK enum troupe_error registry_save(struct registry *registry, const char
  * `expired`: its lease ended since, by the wall clock `utc_ns`. An error of fn ends it. CORRUPT names the byte (rows
  * before it have been told); NEWER: of another format. */
 struct registry_saved {
+    void (*begin)(void *context, size_t rows); /* as many as are said to follow, at most; may be NULL */
     MUST_CHECK enum troupe_error (*fn)(void *context, const struct registration *registration, bool expired);
     void *context;
 };

@@ -1,4 +1,5 @@
-/* Compaction: tables that hold far fewer rows than they have room for are replaced by smaller ones.
+/* Compaction: tables that hold far fewer rows than they have room for are replaced by smaller ones. And the other way
+ * round: room is made at once for rows that are about to come, so that they are not moved from table to table.
  *
  * Threads: any; readers and writers go on: a partition's lock is held for two buckets at a time.
  * Memory: the larger table is retired. Chunks are kept: their units are used again. */
@@ -42,6 +43,39 @@ enum troupe_error registry_compact(struct registry *registry) {
         compact_begin(partition, buckets, &table);
         memory_free(registry->account, table);
         compact_move(registry, partition);
+    }
+    return TROUPE_OK;
+}
+
+enum troupe_error registry_reserve(struct registry *registry, size_t rows) {
+    size_t most = rows < registry->rows_max ? rows : registry->rows_max;
+    size_t share = most / (registry->partition_mask + (size_t)1);
+    share += share / 16 + 32; /* hashes do not share out evenly */
+    for (uint32_t at = 0; at <= registry->partition_mask; at++) {
+        struct partition *partition = &registry->partitions[at];
+        compact_move(registry, partition); /* one that is under way ends first */
+        spin_lock(&partition->lock);
+        uint64_t buckets = table_moving(partition) ? 0 : table_buckets_for(partition, share);
+        spin_unlock(&partition->lock);
+        if (buckets == 0) {
+            continue;
+        }
+        struct table *table = table_new(registry->account, buckets);
+        if (table == NULL) {
+            return TROUPE_NOMEM;
+        }
+        spin_lock(&partition->lock);
+        /* What was put meanwhile must find room, and so must all that is moved (table_buckets_next). */
+        bool still = !table_moving(partition) && table_buckets_next(partition) <= buckets;
+        if (still) {
+            table_extend(partition, table);
+        }
+        spin_unlock(&partition->lock);
+        if (still) {
+            compact_move(registry, partition);
+        } else {
+            memory_free(registry->account, table);
+        }
     }
     return TROUPE_OK;
 }

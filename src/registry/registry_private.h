@@ -273,6 +273,7 @@ static inline uint32_t slots_equal(uint64_t word0, uint64_t word1, uint64_t word
 
 struct table *table_new(struct account *account, uint64_t buckets);
 uint64_t table_buckets_next(const struct partition *partition);
+uint64_t table_buckets_for(const struct partition *partition, uint64_t rows); /* more; 0: there is room */
 /* For the lock's holder; REF_NONE: absent. */
 row_ref table_find(const struct registry *registry, const struct partition *partition, const struct key *key,
                    struct slot *ret_slot);

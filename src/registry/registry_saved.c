@@ -163,6 +163,10 @@ enum troupe_error registry_saved_read(const char *text, size_t length, const cha
     uint64_t rows = get_number(&saved, length);
     int64_t saved_utc_ns = (int64_t)get_number(&saved, INT64_MAX);
     get_end(&saved);
+    /* A row takes 24 bytes at least: no more is believed. */
+    if (!saved.bad && to->begin != NULL) {
+        to->begin(to->context, rows < length / 24 ? (size_t)rows : length / 24);
+    }
     uint64_t passed_ns = utc_ns > saved_utc_ns ? (uint64_t)(utc_ns - saved_utc_ns) : 0;
     for (uint64_t row = 0; row < rows && !saved.bad; row++) {
         struct registration registration = {0};

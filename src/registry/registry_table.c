@@ -197,6 +197,12 @@ uint64_t table_buckets_next(const struct partition *partition) {
     return buckets;
 }
 
+uint64_t table_buckets_for(const struct partition *partition, uint64_t rows) {
+    const struct table *newest = table_newest(partition);
+    uint64_t buckets = (newest->used + rows) * 25 / (21 * BUCKET_SLOTS) + 2;
+    return buckets > newest->count ? buckets : 0;
+}
+
 void table_extend(struct partition *partition, struct table *table) {
     struct table *oldest = table_oldest(partition);
     CHECK(table_next(oldest) == NULL);

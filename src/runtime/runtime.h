@@ -165,7 +165,7 @@ struct tracer *runtime_tracer(const struct runtime *runtime);
 unsigned runtime_workers(const struct runtime *runtime);
 uint64_t runtime_self_cpu(const struct runtime *runtime); /* ns of the workers so far, without job threads */
 
-/* It runs when it gets a message. LIMIT: actors_max live; DEAD: the link is gone, or the runtime stops; the
+/* It runs when it gets a message. LIMIT: actors_max live, or a 128th account; DEAD: the link is gone, or the runtime stops; the
  * state stays the caller's then. */
 MUST_CHECK enum troupe_error actor_spawn(struct runtime *runtime, const struct actor_spec *spec,
                                          actor_ref *ret_actor);

@@ -358,6 +358,37 @@ static void compaction(void **unused) {
     rig_end(&rig);
 }
 
+/* Room that is made beforehand is used: no table grows for as many rows as were announced, and none is lost on the way. */
+static void reservation(void **unused) {
+    (void)unused;
+    struct rig rig;
+    char name[32];
+    struct registry_statistics before, after;
+    rig_begin(&rig, 1, &(struct registry_options){.partitions = 4, .rows_max = 30000});
+    actor_ref actor = rig_spawn(&rig, NULL, NULL);
+    for (unsigned at = 0; at < 300; at++) {
+        snprintf(name, sizeof name, "key-%u", at);
+        OK(rig_register(&rig, "agents", name, actor, 0));
+    }
+    memory_fail_after(1);
+    assert_int_equal(registry_reserve(rig.registry, 20000), TROUPE_NOMEM);
+    memory_fail_after(0);
+    OK(registry_reserve(rig.registry, 20000));
+    OK(registry_reserve(rig.registry, 20000));    /* it is there */
+    OK(registry_reserve(rig.registry, SIZE_MAX)); /* as far as rows_max goes */
+    rig_audit(&rig, true);
+    registry_statistics(rig.registry, &before);
+    for (unsigned at = 0; at < 20300; at++) {
+        snprintf(name, sizeof name, "key-%u", at);
+        assert_true((registry_lookup(rig.registry, "agents", name, 0) != NULL) == (at < 300));
+        OK(rig_register(&rig, "agents", name, actor, 0));
+    }
+    registry_statistics(rig.registry, &after);
+    assert_int_equal(after.grown, before.grown);
+    rig_audit(&rig, true);
+    rig_end(&rig);
+}
+
 /* As many rows all the time, under names that are always new: nothing grows. */
 static void churn(void **unused) {
     (void)unused;
@@ -420,10 +451,10 @@ static void ends(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(holders), cmocka_unit_test(namespaces),    cmocka_unit_test(values),
-        cmocka_unit_test(wrong),   cmocka_unit_test(rows_bound),    cmocka_unit_test(health),
-        cmocka_unit_test(many),    cmocka_unit_test(beyond_a_word), cmocka_unit_test(compaction),
-        cmocka_unit_test(churn),   cmocka_unit_test(ends),
+        cmocka_unit_test(holders),     cmocka_unit_test(namespaces),    cmocka_unit_test(values),
+        cmocka_unit_test(wrong),       cmocka_unit_test(rows_bound),    cmocka_unit_test(health),
+        cmocka_unit_test(many),        cmocka_unit_test(beyond_a_word), cmocka_unit_test(compaction),
+        cmocka_unit_test(reservation), cmocka_unit_test(churn),         cmocka_unit_test(ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
