@@ -1,6 +1,7 @@
-/* noop_worker [MICROSECONDS]: a worker whose work is nothing: answers each task with null, after sleeping so
+/* noop_worker [MICROSECONDS [random]]: a worker whose work is nothing: answers each task with null, after sleeping so
  * long; one of the capability `hold` never. Of its protocol it knows what doc/worker-protocol.md lets a shell
  * script rely on: Troupe's lines have no blanks outside of texts. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 static char held[1 << 20], answers[1 << 20];
 static size_t held_length, answers_length;
 static long sleep_us;
+static int spread; /* exponentially about sleep_us */
 
 static void flush_answers(void) {
     for (size_t at = 0; at < answers_length;) {
@@ -35,8 +37,9 @@ static void tasks_answer(const char *line, size_t length) {
         at += sizeof id - 2;
         if ((end = memchr(at + 1, '"', (size_t)(limit - at - 1))) == NULL)
             exit(1);
-        if (sleep_us > 0)
-            nanosleep(&(struct timespec){sleep_us / 1000000, sleep_us % 1000000 * 1000}, NULL);
+        long us = spread ? (long)(-log((rand() + 1.0) / (RAND_MAX + 1.0)) * (double)sleep_us) : sleep_us;
+        if (us > 0)
+            nanosleep(&(struct timespec){us / 1000000, us % 1000000 * 1000}, NULL);
         answer("{\"type\":\"result\",\"id\":", 22);
         answer(at, (size_t)(end + 1 - at));
         answer(",\"attempt\":1,\"value\":null}\n", 27);
@@ -60,6 +63,8 @@ int main(int argc, char **argv) {
     static const char hello[] =
         "{\"type\":\"hello\",\"protocol\":1,\"capabilities\":[\"nothing\",\"hold\",\"warm\"]}\n";
     sleep_us = argc > 1 ? strtol(argv[1], NULL, 10) : 0;
+    spread = argc > 2;
+    srand((unsigned)getpid());
     answer(hello, sizeof hello - 1);
     flush_answers();
     for (;;) {
