@@ -254,6 +254,7 @@ void run_world_live(struct run_world *world, const struct run_life *life, struct
                                       .run_id = RUN_WORLD_ID,
                                       .resume = life->resume,
                                       .trace = world->seed % 4 == 0,
+                                      .record = world->seed % 4 == 2,
                                       /* room for two files, while four different ones are made */
                                       .artifacts_bytes_max =
                                           artifacts_bounded(world) ? ARTIFACT_WORDS * 8 * 5 / 2 : 0,
