@@ -318,8 +318,7 @@ static bool pull_for(struct coordinator *coordinator, struct turn *turn, struct 
     return best && ask(coordinator, turn, best, thief->actor, false);
 }
 
-void recall_look(struct coordinator *coordinator, struct turn *turn) {
-    speculation_look(coordinator, turn);
+static void pull(struct coordinator *coordinator, struct turn *turn) {
     const struct snapshot *snapshot = &coordinator->snapshot;
     if (coordinator->ledger.by_state[CLAIM_HELD] == 0)
         return;
@@ -343,4 +342,10 @@ void recall_look(struct coordinator *coordinator, struct turn *turn) {
         if (thief && agent_view_room(thief, turn->now_ns, 0) > 0 && !recall_awaits(coordinator, thief->actor))
             asked += pull_for(coordinator, turn, thief);
     }
+}
+
+/* What waits is better done by an idle agent than what is being done. */
+void recall_look(struct coordinator *coordinator, struct turn *turn) {
+    pull(coordinator, turn);
+    speculation_look(coordinator, turn);
 }

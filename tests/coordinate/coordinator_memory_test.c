@@ -96,21 +96,58 @@ static void refuse_from_here(struct world *world, struct turn *turn, unsigned ar
     refusal.calls = 0;
 }
 
+static void submit_idempotent(struct world *world, struct turn *turn, unsigned count) {
+    world_submit(world, turn,
+                 &(struct task_shape){.count = count, .expected_ns = 100 * MS, .idempotent = true});
+}
+
+static void submit_once(struct world *world, struct turn *turn, unsigned count) {
+    world_submit(world, turn, &(struct task_shape){.count = count, .expected_ns = 100 * MS});
+}
+
+static void slow_down(struct world *world, struct turn *turn, unsigned ms) {
+    (void)turn;
+    world->agents[0].service_ns = ms * MS;
+}
+
+static void lose_ends(struct world *world, struct turn *turn, unsigned agent) {
+    (void)turn;
+    world->agents[agent].mode = SCRIPT_LOSE_ENDS;
+}
+
+/* Offers, refusals, deaths, promises, cancels. */
+static void scene_of_offers(struct world *world) {
+    world_agent(world, SCRIPT_ACCEPT, 10 * MS, 0);
+    world_agent(world, SCRIPT_PARTIAL, 20 * MS, 0)->limit = 1;
+    world_agent(world, SCRIPT_DIE_HOLDING, 30 * MS, 0);
+    world_agent(world, SCRIPT_OVERLOADED, 10 * MS, 0)->limit = 2;
+    world_action(world, MS, refuse_from_here, 0);
+    world_action(world, 2 * MS, submit_mixed, 6);
+    world_action(world, 5 * MS, cancel_some, 3);
+    world_action(world, 30 * MS, submit_mixed, 4);
+}
+
+/* Tasks that are taken back, doubled, and lost. */
+static void scene_of_revokes(struct world *world) {
+    world->options.lease_ns = SECOND;
+    world_agent(world, SCRIPT_ACCEPT, 100 * MS, 0);
+    world_agent(world, SCRIPT_ACCEPT, 100 * MS, 0);
+    world_action(world, 0, submit_idempotent, 40);
+    world_action(world, 3 * SECOND - 1, refuse_from_here, 0);
+    world_action(world, 3 * SECOND - 1, slow_down, 5000);
+    world_action(world, 3 * SECOND, submit_idempotent, 4);
+    world_action(world, 12 * SECOND, lose_ends, 1);
+    world_action(world, 12 * SECOND, submit_once, 2);
+}
+
 /* Plays one world with `count` refusals from the first-th on. Returns how many calls there were. */
-static uint64_t play(uint64_t seed, uint64_t first, uint64_t count) {
+static uint64_t play(void (*scene)(struct world *world), uint64_t seed, uint64_t first, uint64_t count) {
     static struct world world;
     refusal.on = false;
     refusal.first = first;
     refusal.count = count;
     world_open(&world, seed);
-    world_agent(&world, SCRIPT_ACCEPT, 10 * MS, 0);
-    world_agent(&world, SCRIPT_PARTIAL, 20 * MS, 0)->limit = 1;
-    world_agent(&world, SCRIPT_DIE_HOLDING, 30 * MS, 0);
-    world_agent(&world, SCRIPT_OVERLOADED, 10 * MS, 0)->limit = 2;
-    world_action(&world, MS, refuse_from_here, 0);
-    world_action(&world, 2 * MS, submit_mixed, 6);
-    world_action(&world, 5 * MS, cancel_some, 3);
-    world_action(&world, 30 * MS, submit_mixed, 4);
+    scene(&world);
     world_run(&world);
     refusal.on = false;
     uint64_t calls = refusal.calls;
@@ -121,20 +158,22 @@ static uint64_t play(uint64_t seed, uint64_t first, uint64_t count) {
     assert_int_equal(world.ended, world.submitted);
     for (unsigned task = 0; task < world.submitted; task++)
         assert_int_equal(world.ends[task], 1);
-    assert_true(world_count(&world, TASK_REJECTED) >=
-                2); /* those of which nobody is capable, whatever else */
     assert_int_equal(world.statistics.live, 0);
     assert_int_equal(world.statistics.resources_free.amount[0], 1);
+    if (scene == scene_of_offers) /* those of which nobody is capable, whatever else */
+        assert_true(world_count(&world, TASK_REJECTED) >= 2);
+    else if (first == 0)
+        assert_true(world.statistics.pulled && world.statistics.doubled && world.statistics.ends_lost);
     return calls;
 }
 
 static void each_refusal_alone(void **state) {
     (void)state;
     for (uint64_t seed = 1; seed <= 3; seed++) {
-        uint64_t calls = play(seed, 0, 0);
+        uint64_t calls = play(scene_of_offers, seed, 0, 0);
         assert_true(calls > 20); /* messages, where the pool has no block at hand for them, and blocks */
         for (uint64_t at = 1; at <= calls; at++)
-            play(seed, at, 1);
+            play(scene_of_offers, seed, at, 1);
     }
 }
 
@@ -142,10 +181,21 @@ static void each_refusal_alone(void **state) {
 static void memory_gone_for_a_while(void **state) {
     (void)state;
     for (uint64_t seed = 1; seed <= 2; seed++) {
-        uint64_t calls = play(seed, 0, 0);
+        uint64_t calls = play(scene_of_offers, seed, 0, 0);
         for (uint64_t at = 1; at <= calls; at += 3) {
-            play(seed, at, 4);
-            play(seed, at, 25);
+            play(scene_of_offers, seed, at, 4);
+            play(scene_of_offers, seed, at, 25);
+        }
+    }
+}
+
+static void while_tasks_are_taken_back(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 2; seed++) {
+        uint64_t calls = play(scene_of_revokes, seed, 0, 0);
+        for (uint64_t at = 1; at <= calls; at++) {
+            play(scene_of_revokes, seed, at, 1);
+            play(scene_of_revokes, seed, at, 25);
         }
     }
 }
@@ -181,6 +231,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_refusal_alone),
         cmocka_unit_test(memory_gone_for_a_while),
+        cmocka_unit_test(while_tasks_are_taken_back),
         cmocka_unit_test(a_coordinator_that_cannot_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,7 +16,7 @@ table() {
 # How many worlds a program is given; of run_refusal_sim, how far apart the refusals are.
 worlds() {
     case $1 in
-    coordinate_sim) echo 4000 ;;
+    coordinate_sim) echo 12000 ;;
     run_refusal_sim) echo 4 ;;
     *) echo 400 ;;
     esac
