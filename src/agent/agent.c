@@ -11,7 +11,6 @@
 
 #define NAME_MAX_BYTES 63
 #define INSTANCES_MAX 1024
-#define BATCH_MAX 64 /* line_send keeps a line's tasks on the stack */
 #define WINDOW_MAX 4096
 #define QUEUE_MAX 65536
 #define RESTARTS_MAX 1000
@@ -68,7 +67,7 @@ static const char *spec_wrong(const struct agent_spec *spec) {
         return "it has no function";
     if (spec->instances > INSTANCES_MAX)
         return "instances: at most 1024";
-    if (spec->batch_max > BATCH_MAX)
+    if (spec->batch_max > AGENT_BATCH_MAX)
         return "batch_max: at most 64";
     if (spec->window < spec->batch_max || spec->window > WINDOW_MAX)
         return "window: at least batch_max, at most 4096";

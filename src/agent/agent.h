@@ -36,6 +36,7 @@ enum agent_kind {
 typedef enum troupe_error (*agent_function)(void *arg, const struct task *task,
                                             struct task_result **ret_result);
 
+#define AGENT_BATCH_MAX 64 /* line_send keeps a line's tasks on the stack */
 struct agent_spec {
     const char *name;
     enum agent_kind kind;

@@ -1,4 +1,5 @@
 /* definition_agents: the `agents:` section: what runs the stages, and how many of each. See definition.c. */
+#include "agent/agent.h"
 #include "pipeline/definition.h"
 
 #include <string.h>
@@ -147,7 +148,7 @@ static enum troupe_error read_agent(struct pipeline *pipeline, const struct node
     if (error == TROUPE_OK)
         error = node_read_int(node_get(node, "instances"), 1, PIPELINE_INSTANCES_MAX, &instances, fault);
     if (error == TROUPE_OK)
-        error = node_read_int(node_get(node, "batch_max"), 1, 1024, &batch_max, fault);
+        error = node_read_int(node_get(node, "batch_max"), 1, AGENT_BATCH_MAX, &batch_max, fault);
     if (error == TROUPE_OK)
         error = node_read_int(node_get(node, "batch_wait_ms"), 0, 60000, &batch_wait_ms, fault);
     if (error == TROUPE_OK)

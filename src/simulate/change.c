@@ -52,11 +52,13 @@ NUMBER(startup, pipeline->study.startup)
 NUMBER(instances, pipeline->agents[at].instances)
 NUMBER(batch_max, pipeline->agents[at].batch_max)
 NUMBER(window, pipeline->agents[at].window)
+NUMBER(batch_wait, pipeline->agents[at].batch_wait_ns)
 NUMBER(agent_timeout, pipeline->agents[at].timeout_ns)
 NUMBER(stage_timeout, pipeline->stages[at].timeout_ns)
 NUMBER(retries, pipeline->stages[at].retries)
 NUMBER(size_variable, pipeline->stages[at].size)
 NUMBER(cache, pipeline->stages[at].cache)
+NUMBER(idempotent, pipeline->stages[at].idempotent)
 
 /* ---- members: hash ---- */
 
@@ -227,6 +229,7 @@ static const struct member members[] = {
      "how long a stage takes at another agent was not measured; run it once, then ask again"},
     {OF_AGENT, "instances", instances, SHOWN_NUMBER, CHANGE_EXPRESSED, ""},
     {OF_AGENT, "batch_max", batch_max, SHOWN_NUMBER, CHANGE_EXPRESSED, ""},
+    {OF_AGENT, "batch_wait_ms", batch_wait, SHOWN_DURATION, CHANGE_EXPRESSED, ""},
     {OF_AGENT, "window", window, SHOWN_NUMBER, CHANGE_EXPRESSED, ""},
     {OF_AGENT, "timeout", agent_timeout, SHOWN_DURATION, CHANGE_DRAWN,
      "attempts that were cut short in the record stay as short as they were"},
@@ -244,6 +247,8 @@ static const struct member members[] = {
     {OF_STAGE, "retries", retries, SHOWN_NUMBER, CHANGE_EXPRESSED, ""},
     {OF_STAGE, "size", size_variable, SHOWN_NOT, CHANGE_EXPRESSED, ""},
     {OF_STAGE, "cache", cache, SHOWN_SWITCH, CHANGE_EXPRESSED, ""},
+    {OF_STAGE, "idempotent", idempotent, SHOWN_SWITCH, CHANGE_DRAWN,
+     "how long a task takes that is done a second time is drawn from those of its like"},
     {OF_STAGE, "resources", stage_resources_hash, SHOWN_NOT, CHANGE_EXPRESSED, ""},
 };
 

@@ -56,6 +56,8 @@ CASES = [
         ("score: {needs", "score: {«capability: scoring, needs")),
     bad("unknown capability of a name", "NO_AGENT", ["no agent has the capability 'score'"],
         ("capabilities: [prepare, score]", "capabilities: [prepare, train]"), ("  score:", "  «score:")),
+    bad("more tasks at once than a line takes", "INVALID", ["batch_max", "1..64"],
+        ("good], ", "good], «batch_max: 65, ")),
     bad("size of no variable", "INVALID", ["expected a variable of the space that is a number, found 'colour'"],
         ("retries: 0", "retries: 0, «size: colour")),
     bad("size of a choice", "INVALID", ["expected a variable of the space that is a number, found 'kind'"],
