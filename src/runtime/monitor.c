@@ -113,6 +113,27 @@ enum troupe_error actor_watch(struct runtime *runtime, actor_ref watcher_ref, ac
     return TROUPE_OK;
 }
 
+void actor_unwatch(struct runtime *runtime, actor_ref watcher_ref, actor_ref ref, uint64_t token) {
+    struct actor *watcher = actor_at(runtime, watcher_ref);
+    if (watcher == NULL) {
+        return;
+    }
+    struct monitor *found = NULL;
+    spin_lock(&runtime->monitor_lock);
+    if (actor_alive(runtime, watcher_ref)) {
+        found = watcher->watching;
+        while (found != NULL &&
+               (found->abnormal_only || found->target != ref || found->message.token != token)) {
+            found = found->watcher_next;
+        }
+        if (found != NULL) {
+            monitor_detach(found);
+        }
+    }
+    spin_unlock(&runtime->monitor_lock);
+    memory_free(runtime->account, found);
+}
+
 enum troupe_error actor_monitor(struct turn *turn, actor_ref actor, uint64_t token) {
     return actor_watch(turn->runtime, turn->self, actor, token);
 }

@@ -197,6 +197,8 @@ MUST_CHECK enum troupe_error actor_monitor(struct turn *turn, actor_ref actor, u
 /* The same on behalf of `watcher`; any thread. DEAD: the watcher is gone. */
 MUST_CHECK enum troupe_error actor_watch(struct runtime *runtime, actor_ref watcher, actor_ref actor,
                                          uint64_t token);
+/* Takes one watch with that token back. Nothing happens when there is none (any more); its DOWN may be on its way. */
+void actor_unwatch(struct runtime *runtime, actor_ref watcher, actor_ref actor, uint64_t token);
 unsigned actor_mailbox_length(struct runtime *runtime, actor_ref actor); /* requests queued; a hint */
 
 /* Timers: on the worker's wheel; TIMER {timer, token} at or after deadline_ns (env_now's clock). Turn only.

@@ -238,10 +238,55 @@ static void an_abnormal_end_takes_all_descendants(void **state) {
     }
 }
 
+/* ---- a watch that is taken back ---- */
+
+struct regret {
+    actor_ref target;
+    uint64_t heard; /* bits of the tokens */
+};
+
+/* Of four watches two with the same token: one of these, and no other, is taken back. */
+static void regret_handle(struct turn *turn, void *state, const struct message *message) {
+    struct regret *regret = state;
+    if (message->kind == MESSAGE_RUN_START) {
+        int64_t before = rig_account.blocks;
+        OK(actor_monitor(turn, regret->target, 1));
+        OK(actor_monitor(turn, regret->target, 2));
+        OK(actor_monitor(turn, turn->self, 2));
+        actor_unwatch(rig_runtime, turn->self, regret->target, 2);
+        actor_unwatch(rig_runtime, turn->self, regret->target, 2);         /* there is none left */
+        actor_unwatch(rig_runtime, turn->self, regret->target, 3);         /* nor ever was */
+        actor_unwatch(rig_runtime, regret->target, turn->self, 1);         /* the other way round neither */
+        actor_unwatch(rig_runtime, turn->self + (1 << 20), turn->self, 1); /* nobody watches */
+        assert_int_equal(rig_account.blocks, before + 2);
+        OK(rig_post(turn, regret->target, MESSAGE_USER, TROUPE_OK));
+    } else if (message->kind == MESSAGE_DOWN) {
+        regret->heard |= UINT64_C(1) << message->token;
+        OK(rig_post(turn, turn->self, MESSAGE_PING, 0)); /* a second one would be before it */
+    } else if (message->kind == MESSAGE_PING) {
+        runtime_stop(rig_runtime);
+    }
+}
+
+static void a_watch_is_taken_back(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        rig_begin_sim(seed);
+        struct scene scene = {0};
+        struct regret regret = {0};
+        regret.target = rig_spawn(target_handle, &scene);
+        OK(rig_post(NULL, rig_spawn(regret_handle, &regret), MESSAGE_RUN_START, 0));
+        OK(runtime_run(rig_runtime));
+        assert_int_equal(regret.heard, 1U << 1);
+        rig_end();
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_monitor_tells_once),
         cmocka_unit_test(a_watcher_may_end_first),
+        cmocka_unit_test(a_watch_is_taken_back),
         cmocka_unit_test(an_abnormal_end_takes_all_descendants),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
