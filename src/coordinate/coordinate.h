@@ -27,6 +27,7 @@
 #define COORDINATE_COORDINATE_H
 
 #include "coordinate/batch.h"
+#include "coordinate/teams.h"
 #include "registry/registry.h"
 
 /* What was ever counted; ever growing but for the gauges at the end. */
