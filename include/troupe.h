@@ -63,7 +63,8 @@ enum troupe_event_kind {
     TROUPE_EVENT_TIMER,     /* token */
     TROUPE_EVENT_DOWN,      /* a watched or linked actor has ended: actor, token, status (OK: normally) */
     TROUPE_EVENT_EXIT,      /* the actor ends after this turn: status */
-    TROUPE_EVENT_REGISTRY /* to troupe_registry_watch: token (the watch), bytes: a struct troupe_registry_event */
+    TROUPE_EVENT_REGISTRY, /* to troupe_registry_watch: token (the watch), bytes: a struct troupe_registry_event */
+    TROUPE_EVENT_TEAM      /* from troupe_team_send: actor, bytes: a struct troupe_team_message */
 };
 struct troupe_event {
     enum troupe_event_kind kind;
@@ -295,6 +296,54 @@ TROUPE_API enum troupe_status troupe_coordinate_batch(const struct troupe_batch 
                                                       struct troupe_batch_place *ret_places,
                                                       struct troupe_batch_summary *ret_summary,
                                                       char *ret_problem);
+
+/* ---- teams ----
+ * One agent for each role, out of those of a namespace that are UP or DEGRADED and in no other team; and an ordered channel
+ * from each of them, and from the holder, to each other one. The holder is the turn's actor: it hears DOWN, with the
+ * spec's token, of each member that ends, and then replaces it or releases the team. When the holder ends, the team is
+ * over. What is chosen is the least sum of: load_ns for each step of a member's load, surplus_ns for each capability that
+ * its role does not need, away_ns for each pair of members on different nodes; the least there is for up to 8 roles,
+ * mostly (doc/coordination.md). */
+#define TROUPE_TEAM_ROLES_MAX 32
+typedef uint64_t troupe_team; /* 0: none; never given to another team again */
+struct troupe_team_spec {
+    const char *name_space;
+    const struct troupe_capabilities *roles; /* what each needs */
+    unsigned role_count;                     /* 1 to TROUPE_TEAM_ROLES_MAX */
+    uint64_t token;                          /* of the DOWNs */
+    unsigned channel_len;                    /* messages in a channel that are not handled yet; 0: 64 */
+    size_t channel_bytes;                    /* the same, of payload; 0: 1 MiB */
+    uint64_t load_ns, away_ns, surplus_ns;   /* all 0: 10 ms, 5 ms, 1 ms */
+};
+/* NOT_FOUND: nobody can do a role. FULL: there are too few who can, or other teams hold them: try again later.
+ * `ret_problem` (TROUPE_PROBLEM_MAX bytes: which role, what is missing, who is nearest) may be NULL. INVALID, LIMIT (256
+ * teams, 1,024 members of all), NO_MEMORY. */
+TROUPE_API enum troupe_status troupe_team_form(struct troupe_turn *turn, const struct troupe_team_spec *spec,
+                                               troupe_team *ret_team, char *ret_problem);
+/* By the holder (INVALID: by another): another agent in that role, with the same terms. The one before it, which may live,
+ * is not a member any more; the channels from and to the role begin again at 1, under a new epoch. */
+TROUPE_API enum troupe_status troupe_team_replace(struct troupe_turn *turn, troupe_team team, unsigned role,
+                                                  const struct troupe_team_spec *spec, char *ret_problem);
+/* By the holder. What was sent and accepted still arrives. NOT_FOUND: it is over. */
+TROUPE_API enum troupe_status troupe_team_release(struct troupe_turn *turn, troupe_team team);
+TROUPE_API troupe_actor troupe_team_member(struct troupe *troupe, troupe_team team,
+                                           unsigned role); /* 0: none */
+/* Sent from the one to the other, and not handled: what a member that ended has not read. */
+TROUPE_API uint64_t troupe_team_unread(struct troupe *troupe, troupe_team team, unsigned from, unsigned to);
+/* To a role's member, or (TROUPE_TEAM_HOLDER) the holder; from a member or the holder (INVALID: from another). The next number
+ * of the channel is the message's when it is accepted, and only then. FULL: the channel or the mailbox is; DEAD: the
+ * member has ended; NOT_FOUND: the team is over; LIMIT: longer than channel_bytes; NO_MEMORY. */
+#define TROUPE_TEAM_HOLDER UINT32_MAX
+TROUPE_API enum troupe_status troupe_team_send(struct troupe_turn *turn, troupe_team team, unsigned to,
+                                               const void *bytes, size_t length);
+struct troupe_team_message { /* of TROUPE_EVENT_TEAM */
+    troupe_team team;
+    unsigned from, to; /* roles, or TROUPE_TEAM_HOLDER */
+    uint64_t sequence; /* 1, 2, 3 in each channel and epoch */
+    uint32_t epoch;    /* grows when a member is replaced */
+    const void *bytes; /* aligned for anything */
+    size_t length;
+};
 
 #ifdef __cplusplus
 }

@@ -89,6 +89,9 @@ enum troupe_status troupe_open(const struct troupe_options *options, struct trou
     if (error == TROUPE_OK) {
         error = registry_create(troupe->runtime, &troupe->account, NULL, &troupe->registry, NULL);
     }
+    if (error == TROUPE_OK) {
+        error = teams_create(troupe->runtime, &troupe->account, &troupe->teams);
+    }
     if (error != TROUPE_OK) {
         troupe_close(troupe);
         return api_status(error);
@@ -110,6 +113,7 @@ void troupe_close(struct troupe *troupe) {
         return;
     }
     runtime_free(troupe->runtime);
+    teams_free(troupe->teams);
     registry_free(troupe->registry);
     if (troupe->env != NULL) {
         env_destroy(troupe->env);
@@ -128,9 +132,13 @@ static void hosted_destroy(void *state) {
     memory_free(&hosted->troupe->account, hosted);
 }
 
+union told { /* what an event points to that is not in the message as it is */
+    struct troupe_registry_event change;
+    struct troupe_team_message team;
+};
+
 /* False: not an event of this interface. */
-static bool event_of(const struct message *message, struct troupe_registry_event *ret_change,
-                     struct troupe_event *ret_event) {
+static bool event_of(const struct message *message, union told *ret_told, struct troupe_event *ret_event) {
     struct troupe_event event = {.actor = message->sender, .token = message->token};
     switch (message->kind) {
     case MESSAGE_USER:
@@ -159,9 +167,14 @@ static bool event_of(const struct message *message, struct troupe_registry_event
         break;
     case MESSAGE_REGISTRY_CHANGE:
         event.kind = TROUPE_EVENT_REGISTRY;
-        event.bytes = api_registry_event(message, ret_change);
-        event.length = sizeof *ret_change;
-        event.actor = ret_change->actor;
+        event.bytes = api_registry_event(message, &ret_told->change);
+        event.length = sizeof ret_told->change;
+        event.actor = ret_told->change.actor;
+        break;
+    case MESSAGE_TEAM_MESSAGE:
+        event.kind = TROUPE_EVENT_TEAM;
+        event.bytes = api_team_message(message, &ret_told->team);
+        event.length = sizeof ret_told->team;
         break;
     default:
         return false;
@@ -173,8 +186,8 @@ static bool event_of(const struct message *message, struct troupe_registry_event
 static void hosted_handle(struct turn *turn, void *state, const struct message *message) {
     const struct hosted *hosted = state;
     struct troupe_event event;
-    struct troupe_registry_event change;
-    if (!event_of(message, &change, &event)) {
+    union told told;
+    if (!event_of(message, &told, &event)) {
         return;
     }
     struct troupe_turn outer = {.troupe = hosted->troupe, .turn = turn};

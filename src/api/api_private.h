@@ -2,6 +2,7 @@
 #ifndef API_API_PRIVATE_H
 #define API_API_PRIVATE_H
 
+#include "coordinate/coordinate.h"
 #include "registry/registry.h"
 #include "troupe.h"
 
@@ -10,6 +11,7 @@ struct troupe {
     struct env *env;
     struct runtime *runtime;
     struct registry *registry;
+    struct teams *teams;
 };
 
 struct troupe_turn {
@@ -22,5 +24,8 @@ enum troupe_status api_status(enum troupe_error error);
 /* What the message tells, in `to`, which it returns. */
 const struct troupe_registry_event *api_registry_event(const struct message *message,
                                                        struct troupe_registry_event *to);
+/* The same of a message between members. */
+const struct troupe_team_message *api_team_message(const struct message *message,
+                                                   struct troupe_team_message *to);
 
 #endif
