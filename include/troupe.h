@@ -302,7 +302,8 @@ TROUPE_API enum troupe_status troupe_coordinate_batch(const struct troupe_batch 
  * from each of them, and from the holder, to each other one. The holder is the turn's actor: it hears DOWN, with the
  * spec's token, of each member that ends, and then replaces it or releases the team. When the holder ends, the team is
  * over. What is chosen is the least sum of: load_ns for each step of a member's load, surplus_ns for each capability that
- * its role does not need, away_ns for each pair of members on different nodes; the least there is for up to 8 roles,
+ * its role does not need, away_ns for each pair of members on different nodes, stranger_ns / (1 + released teams
+ * that both were in) for each pair; the least there is for up to 8 roles,
  * mostly (doc/coordination.md). */
 #define TROUPE_TEAM_ROLES_MAX 32
 typedef uint64_t troupe_team; /* 0: none; never given to another team again */
@@ -313,7 +314,7 @@ struct troupe_team_spec {
     uint64_t token;                          /* of the DOWNs */
     unsigned channel_len;                    /* messages in a channel that are not handled yet; 0: 64 */
     size_t channel_bytes;                    /* the same, of payload; 0: 1 MiB */
-    uint64_t load_ns, away_ns, surplus_ns;   /* all 0: 10 ms, 5 ms, 1 ms */
+    uint64_t load_ns, away_ns, surplus_ns, stranger_ns; /* all 0: 10 ms, 5 ms, 1 ms, 2 ms */
 };
 /* NOT_FOUND: nobody can do a role. FULL: there are too few who can, or other teams hold them: try again later.
  * `ret_problem` (TROUPE_PROBLEM_MAX bytes: which role, what is missing, who is nearest) may be NULL. INVALID, LIMIT (256

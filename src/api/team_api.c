@@ -14,6 +14,7 @@
 #define LOAD_NS 10000000
 #define AWAY_NS 5000000
 #define SURPLUS_NS 1000000
+#define STRANGER_NS 2000000
 #define STEPS 200000 /* some hundred us at most: a turn is shorter than 1 ms */
 
 struct casting { /* a choice among the rows of a namespace */
@@ -25,6 +26,8 @@ struct casting { /* a choice among the rows of a namespace */
     uint32_t count;
     struct capability_set roles[TEAM_ROLES_MAX];
     struct team_choice choice;
+    struct team_pair pairs[TEAMS_PAIRS];
+    uint8_t *together; /* [a * count + b] */
 };
 
 static __attribute__((format(printf, 3, 4))) enum troupe_status say(const struct casting *casting,
@@ -37,6 +40,10 @@ static __attribute__((format(printf, 3, 4))) enum troupe_status say(const struct
         va_end(arguments);
     }
     return status;
+}
+
+static bool all_zero(const struct troupe_team_spec *spec) {
+    return (spec->load_ns | spec->away_ns | spec->surplus_ns | spec->stranger_ns) == 0;
 }
 
 static int by_actor(const void *a, const void *b) {
@@ -72,7 +79,7 @@ static void find_candidates(struct casting *casting, troupe_actor holder) {
     struct runtime *runtime = casting->troupe->runtime;
     const struct troupe_team_spec *spec = casting->spec;
     struct capability_set any = {{0}};
-    uint64_t load_ns = (spec->load_ns | spec->away_ns | spec->surplus_ns) != 0 ? spec->load_ns : LOAD_NS;
+    uint64_t load_ns = all_zero(spec) ? LOAD_NS : spec->load_ns;
     size_t found = registry_find(casting->troupe->registry, spec->name_space, &any, casting->rows,
                                  ARRAY_COUNT(casting->rows));
     teams_sweep(casting->troupe->teams);
@@ -82,6 +89,37 @@ static void find_candidates(struct casting *casting, troupe_actor holder) {
             add_candidate(casting, casting->rows[at], load_ns);
         }
     }
+}
+
+/* Candidates are sorted. TEAM_NONE: it is not one. */
+static uint32_t number_of_actor(const struct casting *casting, troupe_actor actor) {
+    uint32_t low = 0, high = casting->count;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (casting->rows[middle]->actor < actor) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < casting->count && casting->rows[low]->actor == actor ? low : TEAM_NONE;
+}
+
+static bool know_pairs(struct casting *casting) {
+    uint32_t pairs = teams_pairs(casting->troupe->teams, casting->pairs);
+    casting->together = memory_alloc(&casting->troupe->account, (size_t)casting->count * casting->count + 1);
+    if (casting->together == NULL) {
+        return false;
+    }
+    for (uint32_t at = 0; at < pairs; at++) {
+        const struct team_pair *pair = &casting->pairs[at];
+        uint32_t a = number_of_actor(casting, pair->a), b = number_of_actor(casting, pair->b);
+        if (a != TEAM_NONE && b != TEAM_NONE) {
+            casting->together[(size_t)a * casting->count + b] =
+                casting->together[(size_t)b * casting->count + a] = (uint8_t)pair->together;
+        }
+    }
+    return true;
 }
 
 static enum troupe_status say_refused(const struct casting *casting, unsigned role) {
@@ -114,17 +152,23 @@ static enum troupe_status say_refused(const struct casting *casting, unsigned ro
 /* One agent for each of the roles from `first` on, `count` of them. */
 static enum troupe_status cast(struct casting *casting, troupe_actor holder, unsigned first, unsigned count) {
     const struct troupe_team_spec *spec = casting->spec;
-    bool defaults = (spec->load_ns | spec->away_ns | spec->surplus_ns) == 0;
+    bool defaults = all_zero(spec);
     memcpy(casting->roles, spec->roles + first, count * sizeof *casting->roles);
     find_candidates(casting, holder);
+    if (!know_pairs(casting)) {
+        return say(casting, TROUPE_STATUS_NO_MEMORY, "out of memory");
+    }
     struct team_problem problem = {.agents = casting->agents,
                                    .roles = casting->roles,
                                    .agent_count = casting->count,
                                    .role_count = count,
                                    .away_ns = defaults ? AWAY_NS : spec->away_ns,
+                                   .together = casting->together,
+                                   .stranger_ns = defaults ? STRANGER_NS : spec->stranger_ns,
                                    .surplus_ns = defaults ? SURPLUS_NS : spec->surplus_ns,
                                    .steps = STEPS};
     enum troupe_error error = team_choose(&problem, &casting->troupe->account, &casting->choice);
+    memory_free(&casting->troupe->account, casting->together);
     if (error != TROUPE_OK) {
         return say(casting, api_status(error), "%s", error_text(error));
     }

@@ -32,6 +32,7 @@ struct teams {
     uint32_t generations[TEAMS_MAX];
     uint32_t held_count;
     actor_ref held[TEAMS_HELD_MAX]; /* sorted */
+    struct team_pair pairs[TEAMS_PAIRS];
 };
 
 /* ---- who is held; under the lock ---- */
@@ -178,6 +179,35 @@ static enum troupe_error take_place(struct teams *teams, struct held_team *team)
     return TROUPE_OK;
 }
 
+/* Under the lock. */
+static void remember(struct teams *teams, const struct held_team *team) {
+    for (uint32_t role = 1; role < team->members; role++)
+        for (uint32_t other = 0; other < role; other++) {
+            actor_ref a = team->party[role], b = team->party[other];
+            struct team_pair pair = {.a = a < b ? a : b, .b = a < b ? b : a};
+            uint64_t hash = (pair.a * UINT64_C(0x9E3779B97F4A7C15) ^ pair.b) * UINT64_C(0xC2B2AE3D27D4EB4F);
+            struct team_pair *place = &teams->pairs[(hash >> 32) % TEAMS_PAIRS];
+            if (place->a != pair.a || place->b != pair.b)
+                *place = pair;
+            place->together += place->together < UINT8_MAX;
+        }
+}
+
+static enum troupe_error release(struct teams *teams, team_ref ref, bool worked) {
+    spin_lock(&teams->lock);
+    struct held_team *team = find(teams, ref);
+    if (team && worked)
+        remember(teams, team);
+    if (team)
+        end(teams, team);
+    spin_unlock(&teams->lock);
+    if (!team)
+        return TROUPE_NOT_FOUND;
+    unwatch(teams, team);
+    drop(team);
+    return TROUPE_OK;
+}
+
 enum troupe_error teams_form(struct teams *teams, const struct team_terms *terms, team_ref *ret_team) {
     if (terms->member_count == 0)
         return TROUPE_INVALID;
@@ -209,7 +239,7 @@ enum troupe_error teams_form(struct teams *teams, const struct team_terms *terms
     for (uint32_t role = 0; role < terms->member_count && !error; role++)
         error = actor_watch(teams->runtime, terms->holder, terms->members[role], terms->token);
     if (error) {
-        IGNORE(teams_release(teams, ref), "nobody else knows it");
+        IGNORE(release(teams, ref, false), "nobody else knows it");
         return error;
     }
     *ret_team = ref;
@@ -217,16 +247,7 @@ enum troupe_error teams_form(struct teams *teams, const struct team_terms *terms
 }
 
 enum troupe_error teams_release(struct teams *teams, team_ref ref) {
-    spin_lock(&teams->lock);
-    struct held_team *team = find(teams, ref);
-    if (team)
-        end(teams, team);
-    spin_unlock(&teams->lock);
-    if (!team)
-        return TROUPE_NOT_FOUND;
-    unwatch(teams, team);
-    drop(team);
-    return TROUPE_OK;
+    return release(teams, ref, true);
 }
 
 /* Under the lock; `role` is one of its members. */
@@ -272,6 +293,16 @@ enum troupe_error teams_replace(struct teams *teams, team_ref ref, uint32_t role
 }
 
 /* ---- read ---- */
+
+uint32_t teams_pairs(struct teams *teams, struct team_pair ret_pairs[TEAMS_PAIRS]) {
+    uint32_t count = 0;
+    spin_lock(&teams->lock);
+    for (uint32_t at = 0; at < TEAMS_PAIRS; at++)
+        if (teams->pairs[at].together > 0)
+            ret_pairs[count++] = teams->pairs[at];
+    spin_unlock(&teams->lock);
+    return count;
+}
 
 bool teams_held(struct teams *teams, actor_ref actor) {
     spin_lock(&teams->lock);

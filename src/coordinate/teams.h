@@ -16,6 +16,7 @@
 
 #define TEAMS_MAX 256
 #define TEAMS_HELD_MAX 1024 /* members of all of them */
+#define TEAMS_PAIRS 1024    /* pairs that are remembered, a power of two */
 
 struct teams;
 typedef uint64_t team_ref; /* {generation:32, slot:32}; 0: none; never used for another one */
@@ -42,6 +43,13 @@ MUST_CHECK enum troupe_error teams_replace(struct teams *teams, team_ref team, u
 MUST_CHECK enum troupe_error teams_release(struct teams *teams, team_ref team); /* NOT_FOUND */
 /* Ends the teams whose holders have ended; nobody else would say so. */
 void teams_sweep(struct teams *teams);
+/* Who was together in a team that its holder released, and in how many. Each pair has one place, and the last to need a
+ * place has it: what is forgotten makes strangers, nothing else. Returns how many. */
+struct team_pair {
+    actor_ref a, b; /* a < b */
+    uint32_t together;
+};
+uint32_t teams_pairs(struct teams *teams, struct team_pair ret_pairs[TEAMS_PAIRS]);
 bool teams_held(struct teams *teams, actor_ref actor);
 actor_ref teams_member(struct teams *teams, team_ref team, uint32_t role); /* 0: no such */
 actor_ref teams_holder(struct teams *teams, team_ref team, uint32_t *ret_members);

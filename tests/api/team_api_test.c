@@ -115,6 +115,13 @@ static void replace(struct troupe_turn *turn, struct scene *scene, const struct 
     assert_int_equal(troupe_team_replace(turn, scene->team, 0, &scene->spec, said), TROUPE_STATUS_NOT_FOUND);
     assert_string_equal(said, "the team is over");
     OK(troupe_team_form(turn, &scene->spec, &scene->team, NULL)); /* they are free */
+    OK(troupe_team_release(turn, scene->team));
+    /* Those for role 1 are alike, but that agent 2 was with agent 3 before. */
+    struct troupe_team_spec spec = scene->spec;
+    spec.load_ns = spec.away_ns = spec.surplus_ns = 0;
+    spec.stranger_ns = 1000;
+    OK(troupe_team_form(turn, &spec, &scene->team, NULL));
+    assert_true(troupe_team_member(scene->troupe, scene->team, 1) == scene->agents[2]);
     troupe_stop(scene->troupe);
 }
 

@@ -279,6 +279,12 @@ static void again_and_again(struct turn *turn, void *state, const struct message
         blocks = round == 0 ? rig_account.blocks : blocks;
         assert_int_equal(rig_account.blocks, blocks);
     }
+    static struct team_pair pairs[TEAMS_PAIRS];
+    assert_int_equal(teams_pairs(scene->teams, pairs), MEMBERS * (MEMBERS - 1) / 2);
+    for (unsigned at = 0; at < MEMBERS * (MEMBERS - 1) / 2; at++) {
+        assert_true(pairs[at].a < pairs[at].b);
+        assert_int_equal(pairs[at].together, UINT8_MAX); /* 1,000 times; it is counted no further */
+    }
     assert_int_equal(teams_form(scene->teams, &(struct team_terms){.holder = turn->self}, &scene->team),
                      TROUPE_INVALID);
     terms.member_count = TEAM_ROLES_MAX + 1;
