@@ -251,14 +251,19 @@ struct troupe_batch_agent {
     const double *speeds;  /* of each kind of task, above 0: work / speed is the time that it takes */
     uint64_t backlog_ns;   /* until what it has is done */
     uint32_t queued, room; /* tasks that it has, and how many more it may get */
+    const uint64_t
+        *amounts; /* of each resource, what it has for a task: one that asks for more cannot run on it; NULL:
+                              * it sets no bound */
+    const uint64_t *holds; /* of each resource, what it holds of the pool until backlog_ns; NULL: nothing */
 };
 struct troupe_batch_task {
-    uint32_t kind;        /* below kind_count */
-    uint32_t home;        /* the agent that has its data, or TROUPE_BATCH_NOBODY */
-    uint64_t needs;       /* an agent must have all of these capabilities */
-    uint64_t work_ns;     /* at speed 1, above 0 */
-    uint64_t deadline_ns; /* TROUPE_BATCH_NEVER: none */
-    double weight;        /* above 0; what it counts when it is late */
+    uint32_t kind;           /* below kind_count */
+    uint32_t home;           /* the agent that has its data, or TROUPE_BATCH_NOBODY */
+    uint64_t needs;          /* an agent must have all of these capabilities */
+    uint64_t work_ns;        /* at speed 1, above 0 */
+    uint64_t deadline_ns;    /* TROUPE_BATCH_NEVER: none */
+    double weight;           /* above 0; what it counts when it is late */
+    const uint64_t *amounts; /* of each resource, what it holds while it runs; NULL: nothing */
 };
 struct troupe_batch {
     const struct troupe_batch_agent *agents;
@@ -267,13 +272,20 @@ struct troupe_batch {
     uint64_t away_ns; /* what a task with a home takes longer elsewhere */
     uint64_t steps; /* of the search, 2 to 20 ns each; 0: one list, the earliest end for each task in turn */
     bool refuse_late; /* a task that no agent could end in time, were it alone, is refused */
+    const uint64_t
+        *pools; /* of each resource, what there is for all agents together, above 0, never used above it;
+                              * TROUPE_BATCH_NO_POOL: each agent has its own */
+    uint32_t resource_count; /* 0: none, and all amounts are not looked at */
 };
+#define TROUPE_BATCH_NO_POOL UINT64_MAX
+#define TROUPE_BATCH_RESOURCES_MAX 8
 enum troupe_batch_verdict {
-    TROUPE_BATCH_ON_TIME,  /* or it has no deadline */
-    TROUPE_BATCH_LATE,     /* it has an agent, and ends after its deadline */
-    TROUPE_BATCH_HOPELESS, /* refused: no agent could end it in time */
-    TROUPE_BATCH_FULL,     /* refused: those that can do it have no room */
-    TROUPE_BATCH_INCAPABLE /* refused: no agent has what it needs */
+    TROUPE_BATCH_ON_TIME,   /* or it has no deadline */
+    TROUPE_BATCH_LATE,      /* it has an agent, and ends after its deadline */
+    TROUPE_BATCH_HOPELESS,  /* refused: no agent could end it in time */
+    TROUPE_BATCH_FULL,      /* refused: those that can do it have no room */
+    TROUPE_BATCH_INCAPABLE, /* refused: no agent has what it needs */
+    TROUPE_BATCH_OVERSIZED  /* refused: it asks for more than there is in a pool */
 };
 struct troupe_batch_place { /* of one task */
     enum troupe_batch_verdict verdict;
@@ -281,6 +293,9 @@ struct troupe_batch_place { /* of one task */
     uint64_t missing; /* INCAPABLE: the capabilities that the nearest one lacks */
     uint64_t start_ns, finish_ns; /* HOPELESS: what would be; FULL, INCAPABLE: TROUPE_BATCH_NEVER */
     uint64_t capacity_in_ns;      /* FULL: until one of them has ended a task, by its backlog; else 0 */
+    uint64_t
+        lacking; /* bits of resources. INCAPABLE: those of which the nearest one has too little; OVERSIZED: those of
+                       * which there is too little in all */
 };
 struct troupe_batch_summary {
     uint32_t on_time, late, refused;
@@ -290,8 +305,9 @@ struct troupe_batch_summary {
 };
 /* `ret_places`: one for each task. `ret_summary` and `ret_problem` (TROUPE_PROBLEM_MAX bytes: what is wrong, where, and
  * what was expected) may be NULL. INVALID: no agent, a kind or a home that is not there, a speed, weight or work that is
- * not above 0, a deadline of 0. LIMIT: more than 65,536 agents, 1,048,576 tasks or 4,096 different pairs of kind and
- * needs. NO_MEMORY. */
+ * not above 0, a deadline of 0, a pool of 0 or from 2^63 on, agents that hold more than there is. LIMIT: more than 65,536
+ * agents, 1,048,576 tasks (65,536 where one asks for a pool), 8 resources or 4,096 different pairs of kind and needs (with
+ * resources: and of agents that have as much). NO_MEMORY. */
 TROUPE_API enum troupe_status troupe_coordinate_batch(const struct troupe_batch *batch,
                                                       struct troupe_batch_place *ret_places,
                                                       struct troupe_batch_summary *ret_summary,

@@ -2,11 +2,13 @@
  * solves, and says of each task what became of it and why.
  *
  * Threads: any; nothing is shared but the account. Memory: one block of rows and numbers, one of the solver's. */
+#include <limits.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "api/batch_resources.h"
 #include "coordinate/coordinate.h"
 #include "troupe.h"
 
@@ -31,6 +33,9 @@ struct request {
     struct row *rows;        /* by hash */
     uint32_t *row_task;      /* by row: a task of it */
     unsigned row_count;
+    double *start; /* by task, when `pooled` */
+    int64_t *needs, *holds;
+    bool pooled; /* a task asks for something of a pool */
 };
 
 static enum troupe_status problem(const struct request *request, enum troupe_status status,
@@ -94,11 +99,16 @@ static enum troupe_status check_tasks(const struct request *request) {
 
 /* ---- rows ---- */
 
-static struct row *row_place(const struct request *request, uint32_t kind, uint64_t needs) {
-    uint64_t hash = (needs ^ (uint64_t)kind << 56) * UINT64_C(0x9E3779B97F4A7C15);
+static struct row *row_place(const struct request *request, uint32_t at_task) {
+    const struct troupe_batch_task *task = &request->batch->tasks[at_task];
+    uint64_t hash = (task->needs ^ (uint64_t)task->kind << 56) * UINT64_C(0x9E3779B97F4A7C15);
     for (unsigned at = (unsigned)(hash >> 40);; at++) {
         struct row *row = &request->rows[at % ROW_PLACES];
-        if (row->number == 0 || (row->kind == kind && row->needs == needs))
+        if (row->number == 0)
+            return row;
+        if (row->kind == task->kind && row->needs == task->needs &&
+            (request->batch->resource_count == 0 ||
+             batch_resources_alike(request->batch, at_task, request->row_task[row->number - 1])))
             return row;
     }
 }
@@ -107,7 +117,7 @@ static enum troupe_status rows_number(struct request *request) {
     const struct troupe_batch *batch = request->batch;
     for (uint32_t at = 0; at < batch->task_count; at++) {
         const struct troupe_batch_task *task = &batch->tasks[at];
-        struct row *row = row_place(request, task->kind, task->needs);
+        struct row *row = row_place(request, at);
         if (row->number == 0) {
             if (request->row_count == ROWS_MAX)
                 return problem(request, TROUPE_STATUS_LIMIT,
@@ -127,7 +137,8 @@ static void rows_fill(const struct request *request) {
         float *inverse = request->inverse + (size_t)row * batch->agent_count;
         for (uint32_t agent = 0; agent < batch->agent_count; agent++) {
             const struct troupe_batch_agent *one = &batch->agents[agent];
-            bool able = (task->needs & ~one->capabilities) == 0;
+            bool able = (task->needs & ~one->capabilities) == 0 &&
+                        batch_resources_short(batch, request->row_task[row], agent) == 0;
             inverse[agent] = able ? (float)(1 / one->speeds[task->kind]) : INFINITY;
         }
     }
@@ -163,15 +174,18 @@ static uint32_t best_agent(const struct request *request, uint32_t task, double 
     return best;
 }
 
-static void say_incapable(const struct request *request, const struct troupe_batch_task *task,
-                          struct troupe_batch_place *place) {
-    int least = 65;
+static void say_incapable(const struct request *request, uint32_t at_task, struct troupe_batch_place *place) {
+    const struct troupe_batch_task *task = &request->batch->tasks[at_task];
+    int least = INT_MAX;
     for (uint32_t agent = 0; agent < request->batch->agent_count; agent++) {
         uint64_t missing = task->needs & ~request->batch->agents[agent].capabilities;
-        if (__builtin_popcountll(missing) < least) {
-            least = __builtin_popcountll(missing);
+        uint64_t lacking = batch_resources_short(request->batch, at_task, agent);
+        int count = __builtin_popcountll(missing) + __builtin_popcountll(lacking);
+        if (count < least) {
+            least = count;
             place->agent = agent;
             place->missing = missing;
+            place->lacking = lacking;
         }
     }
     place->verdict = TROUPE_BATCH_INCAPABLE;
@@ -182,8 +196,14 @@ static void say_refused(const struct request *request, uint32_t task, struct tro
     *place = (struct troupe_batch_place){.start_ns = TROUPE_BATCH_NEVER, .finish_ns = TROUPE_BATCH_NEVER};
     double finish;
     place->agent = best_agent(request, task, &finish);
+    place->lacking = batch_resources_over(batch, task);
+    if (place->lacking) {
+        place->verdict = TROUPE_BATCH_OVERSIZED;
+        place->agent = place->agent == TROUPE_BATCH_NOBODY ? 0 : place->agent;
+        return;
+    }
     if (place->agent == TROUPE_BATCH_NOBODY) {
-        say_incapable(request, &batch->tasks[task], place);
+        say_incapable(request, task, place);
         return;
     }
     if (batch->refuse_late && finish > (double)batch->tasks[task].deadline_ns) {
@@ -211,7 +231,8 @@ static void say_placed(const struct request *request, uint32_t task, struct trou
     double finish = request->answer.finish[task];
     *place = (struct troupe_batch_place){.agent = agent};
     place->finish_ns = whole_ns(finish);
-    place->start_ns = whole_ns(finish - time_at(request, task, agent));
+    place->start_ns =
+        whole_ns(request->pooled ? request->start[task] : finish - time_at(request, task, agent));
     place->verdict = finish > request->tasks[task].deadline ? TROUPE_BATCH_LATE : TROUPE_BATCH_ON_TIME;
 }
 
@@ -260,6 +281,12 @@ static size_t request_place(struct request *request, char *block) {
     request->answer.queue = carve(&at, tasks * sizeof(uint32_t));
     request->answer.first = carve(&at, (agents + 1) * sizeof(uint32_t));
     request->answer.finish = carve(&at, tasks * sizeof(double));
+    if (request->pooled) {
+        unsigned pools = batch_resources_pools(request->batch, NULL, NULL, NULL);
+        request->start = carve(&at, tasks * sizeof(double));
+        request->needs = carve(&at, tasks * pools * sizeof(int64_t));
+        request->holds = carve(&at, agents * pools * sizeof(int64_t));
+    }
     return at.used;
 }
 
@@ -282,6 +309,8 @@ static void request_fill(struct request *request) {
         if (batch->refuse_late && best_agent(request, at, &finish) != TROUPE_BATCH_NOBODY &&
             finish > request->tasks[at].deadline)
             request->tasks[at].row = request->row_count; /* the row of those that nobody gets */
+        if (batch->resource_count > 0 && batch_resources_over(batch, at))
+            request->tasks[at].row = request->row_count;
     }
     request->solve = (struct batch_problem){.agent_count = batch->agent_count,
                                             .task_count = batch->task_count,
@@ -292,6 +321,13 @@ static void request_fill(struct request *request) {
                                             .tasks = request->tasks,
                                             .away = (double)batch->away_ns,
                                             .steps = batch->steps};
+}
+
+static enum troupe_error solve_pooled(struct request *request, struct batch_scratch *scratch) {
+    int64_t total[BATCH_POOLS_MAX];
+    struct batch_pools pools = {.total = total, .needs = request->needs, .holds = request->holds};
+    pools.count = batch_resources_pools(request->batch, total, request->needs, request->holds);
+    return batch_pools_solve(&account, scratch, &request->solve, &pools, &request->answer, request->start);
 }
 
 static enum troupe_status request_solve(struct request *request, struct troupe_batch_place *places,
@@ -309,7 +345,8 @@ static enum troupe_status request_solve(struct request *request, struct troupe_b
     struct batch_scratch *scratch = NULL;
     enum troupe_error error = batch_scratch_create(&account, &scratch);
     if (error == TROUPE_OK)
-        error = batch_solve(scratch, &request->solve, &request->answer);
+        error = request->pooled ? solve_pooled(request, scratch)
+                                : batch_solve(scratch, &request->solve, &request->answer);
     if (error == TROUPE_OK)
         say(request, places, ret_summary);
     batch_scratch_free(scratch);
@@ -324,8 +361,13 @@ enum troupe_status troupe_coordinate_batch(const struct troupe_batch *batch,
     enum troupe_status status = check_agents(&request);
     if (status == TROUPE_STATUS_OK)
         status = check_tasks(&request);
+    char said[TROUPE_PROBLEM_MAX];
+    if (status == TROUPE_STATUS_OK && batch->resource_count > 0 &&
+        (status = batch_resources_check(batch, said)) != TROUPE_STATUS_OK)
+        (void)problem(&request, status, "%s", said);
     if (status != TROUPE_STATUS_OK)
         return status;
+    request.pooled = batch_resources_pooled(batch);
     char *block = memory_alloc(&account, request_place(&request, NULL));
     if (!block)
         return problem(&request, TROUPE_STATUS_NO_MEMORY, "out of memory");

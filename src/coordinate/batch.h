@@ -49,6 +49,21 @@ void batch_scratch_free(struct batch_scratch *scratch); /* NULL is fine */
 MUST_CHECK enum troupe_error batch_solve(struct batch_scratch *scratch, const struct batch_problem *problem,
                                          struct batch_answer *answer);
 
+/* Shared pools, of which a task holds amounts while it runs. */
+#define BATCH_POOLS_MAX 8
+struct batch_pools {
+    unsigned count;       /* 1 to BATCH_POOLS_MAX */
+    const int64_t *total; /* by pool */
+    const int64_t *needs; /* by task and pool; none above its total */
+    const int64_t *holds; /* by agent and pool: until it is ready; all agents' at most the total */
+};
+/* The same with pools that are never used above their totals: an agent may wait between two tasks. Times are whole ns.
+ * `ret_start`: by task. An answer that the pools leave alone is that of batch_solve. */
+MUST_CHECK enum troupe_error batch_pools_solve(struct account *account, struct batch_scratch *scratch,
+                                               const struct batch_problem *problem,
+                                               const struct batch_pools *pools, struct batch_answer *answer,
+                                               double *ret_start);
+
 /* One arrival: the agent where it ends first, the first of equals; BATCH_NONE: nobody. */
 uint32_t batch_earliest(const float *inverse, const double *ready, const uint32_t *room, unsigned agent_count,
                         double work, double *ret_finish);
