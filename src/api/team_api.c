@@ -15,7 +15,7 @@
 #define AWAY_NS 5000000
 #define SURPLUS_NS 1000000
 #define STRANGER_NS 2000000
-#define STEPS 200000 /* some hundred us at most: a turn is shorter than 1 ms */
+#define STEPS 100000 /* a turn should take 1 ms at most: bench/team_bench.c */
 
 struct casting { /* a choice among the rows of a namespace */
     struct troupe *troupe;
