@@ -9,6 +9,31 @@
 
 static struct account account = ACCOUNT("fuzz");
 
+static bool enough(const struct troupe_batch *batch, uint32_t task, uint32_t agent) {
+    for (uint32_t resource = 0; resource < batch->resource_count; resource++)
+        if (batch->tasks[task].amounts[resource] > batch->agents[agent].amounts[resource])
+            return false;
+    return true;
+}
+
+/* What is held of each pool when a task begins. */
+static void instant(const struct troupe_batch *batch, const struct troupe_batch_place *places,
+                    uint64_t now_ns) {
+    for (uint32_t resource = 0; resource < batch->resource_count; resource++) {
+        uint64_t left = batch->pools[resource];
+        for (uint32_t agent = 0; agent < batch->agent_count; agent++)
+            if (now_ns < batch->agents[agent].backlog_ns)
+                left -= batch->agents[agent].holds[resource];
+        for (uint32_t task = 0; task < batch->task_count && left != TROUPE_BATCH_NO_POOL; task++) {
+            if (places[task].verdict > TROUPE_BATCH_LATE || places[task].start_ns > now_ns ||
+                now_ns >= places[task].finish_ns)
+                continue;
+            CHECK(batch->tasks[task].amounts[resource] <= left);
+            left -= batch->tasks[task].amounts[resource];
+        }
+    }
+}
+
 static void solve(struct assign_instance *instance) {
     static struct troupe_batch_place places[TASKS_MAX];
     struct troupe_batch_summary summary;
@@ -21,8 +46,11 @@ static void solve(struct assign_instance *instance) {
         const struct troupe_batch_place *place = &places[task];
         CHECK(place->agent < batch->agent_count);
         bool able = (batch->tasks[task].needs & ~batch->agents[place->agent].capabilities) == 0;
-        CHECK(able == (place->verdict != TROUPE_BATCH_INCAPABLE));
+        CHECK(place->verdict == TROUPE_BATCH_OVERSIZED ||
+              (able && enough(batch, task, place->agent)) == (place->verdict != TROUPE_BATCH_INCAPABLE));
         CHECK(place->verdict != TROUPE_BATCH_LATE || place->finish_ns > batch->tasks[task].deadline_ns);
+        if (place->verdict <= TROUPE_BATCH_LATE)
+            instant(batch, places, place->start_ns);
     }
 }
 

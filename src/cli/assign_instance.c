@@ -88,6 +88,112 @@ static uint64_t to_ns(const struct reader *reader, double time) {
     return ns < 1 ? (time > 0 ? 1 : 0) : ns > 9e18 ? (uint64_t)9e18 : (uint64_t)llround(ns);
 }
 
+/* ---- counted resources ---- */
+
+/* Names and pools: {"gpu": 2, "memory": null}; null: each agent has its own. */
+static enum troupe_error pools_read(const struct reader *reader, const struct node *map) {
+    char found[96];
+    struct assign_instance *instance = reader->instance;
+    size_t count = node_count(map);
+    if (!map)
+        return TROUPE_OK;
+    if (node_kind(map) != DOCUMENT_MAP)
+        return node_fault(map, reader->fault, TROUPE_INVALID,
+                          "expected a map of resource names to what there is, found %s",
+                          node_found(map, found));
+    if (count > TROUPE_BATCH_RESOURCES_MAX)
+        return node_fault(map, reader->fault, TROUPE_LIMIT, "%zu resources: at most %d", count,
+                          TROUPE_BATCH_RESOURCES_MAX);
+    const char **names = arena_alloc(reader->arena, (count + 1) * sizeof *names);
+    uint64_t *pools = arena_alloc(reader->arena, (count + 1) * sizeof *pools);
+    if (!names || !pools)
+        return no_memory(reader);
+    for (size_t at = 0; at < count; at++) {
+        int64_t total = 0;
+        names[at] = node_key_at(map, at);
+        pools[at] = TROUPE_BATCH_NO_POOL;
+        if (node_kind(node_at(map, at)) == DOCUMENT_NULL)
+            continue;
+        enum troupe_error error = node_read_bytes(node_at(map, at), &total, reader->fault);
+        if (error == TROUPE_OK && total < 1)
+            error = node_fault(node_at(map, at), reader->fault, TROUPE_INVALID,
+                               "expected an amount of at least 1, or null: each agent has its own");
+        if (error != TROUPE_OK)
+            return error;
+        pools[at] = (uint64_t)total;
+    }
+    instance->resources = names;
+    instance->batch.pools = pools;
+    instance->batch.resource_count = (uint32_t)count;
+    return TROUPE_OK;
+}
+
+/* Amounts by name; those that are not named: `absent`, by resource. NULL when there are no resources. */
+static enum troupe_error amounts_read(const struct reader *reader, const struct node *map,
+                                      const uint64_t *absent, const uint64_t **ret) {
+    char found[96];
+    uint32_t known = reader->instance->batch.resource_count;
+    if (map && node_kind(map) != DOCUMENT_MAP)
+        return node_fault(map, reader->fault, TROUPE_INVALID,
+                          "expected a map of resource names to amounts, found %s", node_found(map, found));
+    enum troupe_error error =
+        map ? node_check_keys(map, reader->instance->resources, known, reader->fault) : TROUPE_OK;
+    if (known == 0 || error != TROUPE_OK)
+        return error;
+    uint64_t *amounts = arena_alloc(reader->arena, known * sizeof *amounts);
+    if (!amounts)
+        return no_memory(reader);
+    for (uint32_t at = 0; at < known; at++) {
+        const struct node *node = map ? node_get(map, reader->instance->resources[at]) : NULL;
+        int64_t amount = 0;
+        error = node_read_bytes(node, &amount, reader->fault);
+        if (error == TROUPE_OK && amount < 0)
+            error = node_fault(node, reader->fault, TROUPE_INVALID,
+                               "expected an amount of at least 0, found %lld", (long long)amount);
+        if (error != TROUPE_OK)
+            return error;
+        amounts[at] = node ? (uint64_t)amount : absent[at];
+    }
+    *ret = amounts;
+    return TROUPE_OK;
+}
+
+static enum troupe_error agent_amounts_read(const struct reader *reader, const struct node *node,
+                                            struct troupe_batch_agent *agent) {
+    uint64_t unbound[TROUPE_BATCH_RESOURCES_MAX] = {0};
+    static const uint64_t nothing[TROUPE_BATCH_RESOURCES_MAX];
+    for (uint32_t at = 0; at < reader->instance->batch.resource_count; at++)
+        unbound[at] = reader->instance->batch.pools[at] == TROUPE_BATCH_NO_POOL ? 0 : UINT64_MAX;
+    enum troupe_error error = amounts_read(reader, node_get(node, "resources"), unbound, &agent->amounts);
+    return error == TROUPE_OK ? amounts_read(reader, node_get(node, "holds"), nothing, &agent->holds) : error;
+}
+
+static enum troupe_error task_amounts_read(const struct reader *reader, const struct node *node,
+                                           struct troupe_batch_task *task) {
+    static const uint64_t nothing[TROUPE_BATCH_RESOURCES_MAX];
+    return amounts_read(reader, node_get(node, "resources"), nothing, &task->amounts);
+}
+
+/* What agents hold of a pool together is at most what there is. */
+static enum troupe_error holds_check(const struct reader *reader, const struct node *root) {
+    const struct troupe_batch *batch = &reader->instance->batch;
+    for (uint32_t resource = 0; resource < batch->resource_count; resource++) {
+        uint64_t left = batch->pools[resource] == TROUPE_BATCH_NO_POOL ? 0 : batch->pools[resource];
+        for (uint32_t agent = 0; agent < batch->agent_count; agent++) {
+            uint64_t holds = batch->agents[agent].holds[resource];
+            if (holds > left) {
+                const struct node *map = node_get(node_at(node_get(root, "agents"), agent), "holds");
+                return node_fault(node_get(map, reader->instance->resources[resource]), reader->fault,
+                                  TROUPE_INVALID,
+                                  "expected at most %llu, what the pool has left for it, found %llu",
+                                  (unsigned long long)left, (unsigned long long)holds);
+            }
+            left -= holds;
+        }
+    }
+    return TROUPE_OK;
+}
+
 /* ---- head ---- */
 
 static enum troupe_error unit_read(const struct reader *reader, const struct node *root) {
@@ -109,8 +215,8 @@ static enum troupe_error unit_read(const struct reader *reader, const struct nod
 }
 
 static enum troupe_error head_read(struct reader *reader, const struct node *root) {
-    static const char *const keys[] = {"name",  "class", "seed", "time_unit", "now",
-                                       "kinds", "caps",  "away", "tasks",     "agents"};
+    static const char *const keys[] = {"name", "class", "seed",  "time_unit", "now",      "kinds",
+                                       "caps", "away",  "tasks", "agents",    "resources"};
     struct assign_instance *instance = reader->instance;
     const struct node *kinds = NULL, *capabilities = NULL;
     double away = 0;
@@ -139,7 +245,7 @@ static enum troupe_error head_read(struct reader *reader, const struct node *roo
     for (size_t at = 0; error == TROUPE_OK && at < instance->capability_count; at++)
         error = node_read_string(node_at(capabilities, at), &names[at], reader->fault);
     instance->capabilities = names;
-    return error;
+    return error == TROUPE_OK ? pools_read(reader, node_get(root, "resources")) : error;
 }
 
 /* ---- ids ---- */
@@ -197,8 +303,8 @@ static enum troupe_error speeds_read(const struct reader *reader, const struct n
 
 static enum troupe_error agent_read(const struct reader *reader, const struct node *node,
                                     struct troupe_batch_agent *agent, int64_t *ret_id) {
-    static const char *const keys[] = {"id",        "caps",      "speed",   "backlog",
-                                       "queue_len", "max_queue", "stale_ms"};
+    static const char *const keys[] = {"id",        "caps",     "speed",     "backlog", "queue_len",
+                                       "max_queue", "stale_ms", "resources", "holds"};
     int64_t queued = 0, most = 0;
     double backlog = 0;
     enum troupe_error error = map_check(reader, node, keys, ARRAY_COUNT(keys));
@@ -214,6 +320,8 @@ static enum troupe_error agent_read(const struct reader *reader, const struct no
         error = integer_get(reader, node, "max_queue", 0, UINT32_MAX, &most);
     if (error == TROUPE_OK)
         error = integer_get(reader, node, "queue_len", 0, UINT32_MAX, &queued);
+    if (error == TROUPE_OK)
+        error = agent_amounts_read(reader, node, agent);
     agent->backlog_ns = to_ns(reader, backlog);
     agent->queued = (uint32_t)queued;
     agent->room = queued < most ? (uint32_t)(most - queued) : 0;
@@ -280,7 +388,8 @@ static enum troupe_error deadline_read(const struct reader *reader, const struct
 static enum troupe_error task_read(const struct reader *reader, const struct node *node,
                                    const struct id_place *agents, struct troupe_batch_task *task,
                                    int64_t *ret_id) {
-    static const char *const keys[] = {"id", "kind", "work", "deadline", "priority", "req", "actual", "home"};
+    static const char *const keys[] = {"id",  "kind",   "work", "deadline", "priority",
+                                       "req", "actual", "home", "resources"};
     int64_t kind = 0;
     double work = 0;
     task->weight = 1;
@@ -299,6 +408,8 @@ static enum troupe_error task_read(const struct reader *reader, const struct nod
         error = deadline_read(reader, node, task);
     if (error == TROUPE_OK)
         error = home_read(reader, node, agents, task);
+    if (error == TROUPE_OK)
+        error = task_amounts_read(reader, node, task);
     task->kind = (uint32_t)kind;
     task->work_ns = to_ns(reader, work);
     return error;
@@ -333,6 +444,8 @@ enum troupe_error assign_instance_read(const struct node *root, struct arena *ar
     enum troupe_error error = head_read(&reader, root);
     if (error == TROUPE_OK)
         error = agents_read(&reader, root, &agents);
+    if (error == TROUPE_OK)
+        error = holds_check(&reader, root);
     if (error == TROUPE_OK)
         error = tasks_read(&reader, root, agents);
     return error;

@@ -15,7 +15,8 @@ struct assign_instance {
     const int64_t *task_ids, *agent_ids;
     const char *const *capabilities;
     unsigned capability_count;
-    double unit_ns; /* of its times */
+    const char *const *resources; /* names; batch.resource_count of them */
+    double unit_ns;               /* of its times */
 };
 MUST_CHECK enum troupe_error assign_instance_read(const struct node *root, struct arena *arena,
                                                   struct assign_instance *ret_instance, struct fault *fault);

@@ -64,8 +64,36 @@ static void write_missing(const struct solved *solved, uint64_t missing, struct 
     json_array_end(json);
 }
 
+static void write_lacking(const struct solved *solved, uint64_t lacking, struct json *json) {
+    json_key(json, "lacking");
+    json_array_begin(json);
+    for (unsigned bit = 0; bit < solved->instance->batch.resource_count; bit++)
+        if (lacking >> bit & 1)
+            json_string(json, solved->instance->resources[bit]);
+    json_array_end(json);
+}
+
+/* With resources an agent may wait between two tasks: when each begins and ends. */
+static void write_schedule(const struct solved *solved, struct json *json) {
+    json_key(json, "schedule");
+    json_array_begin(json);
+    for (uint32_t at = 0; at < solved->instance->batch.task_count; at++) {
+        uint32_t task = solved->order[at];
+        const struct troupe_batch_place *place = &solved->places[task];
+        if (place->verdict > TROUPE_BATCH_LATE)
+            continue;
+        json_object_begin(json);
+        json_field_int(json, "task", solved->instance->task_ids[task]);
+        json_field_int(json, "agent", solved->instance->agent_ids[place->agent]);
+        json_field_real(json, "start", in_unit(solved, place->start_ns));
+        json_field_real(json, "finish", in_unit(solved, place->finish_ns));
+        json_object_end(json);
+    }
+    json_array_end(json);
+}
+
 static const char *verdict_text(enum troupe_batch_verdict verdict) {
-    static const char *const texts[] = {"on time", "late", "hopeless", "full", "incapable"};
+    static const char *const texts[] = {"on time", "late", "hopeless", "full", "incapable", "oversized"};
     return texts[verdict];
 }
 
@@ -76,8 +104,11 @@ static void write_trouble(const struct solved *solved, uint32_t task, struct jso
     json_object_begin(json);
     json_field_int(json, "task", solved->instance->task_ids[task]);
     json_field_string(json, "why", verdict_text(place->verdict));
-    json_field_int(json, place->verdict == TROUPE_BATCH_INCAPABLE ? "nearest" : "agent",
-                   solved->instance->agent_ids[place->agent]);
+    if (place->verdict != TROUPE_BATCH_OVERSIZED)
+        json_field_int(json, place->verdict == TROUPE_BATCH_INCAPABLE ? "nearest" : "agent",
+                       solved->instance->agent_ids[place->agent]);
+    if (place->lacking)
+        write_lacking(solved, place->lacking, json);
     if (place->verdict == TROUPE_BATCH_INCAPABLE)
         write_missing(solved, place->missing, json);
     if (place->verdict == TROUPE_BATCH_FULL)
@@ -109,6 +140,8 @@ static void write_json(const struct solved *solved, struct buffer *out) {
         json_array_end(&json);
     }
     json_object_end(&json);
+    if (instance->batch.resource_count > 0)
+        write_schedule(solved, &json);
     json_key(&json, "rejected");
     json_array_begin(&json);
     for (uint32_t task = 0; task < instance->batch.task_count; task++)
@@ -140,10 +173,22 @@ static void write_json(const struct solved *solved, struct buffer *out) {
 
 /* ---- text ---- */
 
+/* Of those that it lacks: what it asks for, of how many; and the end of the line. */
+static void write_amounts_text(const struct solved *solved, uint32_t task, const uint64_t *has,
+                               struct buffer *out) {
+    const struct assign_instance *instance = solved->instance;
+    for (unsigned bit = 0; bit < instance->batch.resource_count; bit++)
+        if (solved->places[task].lacking >> bit & 1)
+            buffer_format(out, " %s (%" PRIu64 " of %" PRIu64 ")", instance->resources[bit],
+                          instance->batch.tasks[task].amounts[bit], has[bit]);
+    buffer_text(out, "\n");
+}
+
 static void write_trouble_text(const struct solved *solved, uint32_t task, struct buffer *out) {
     const struct assign_instance *instance = solved->instance;
     const struct troupe_batch_place *place = &solved->places[task];
-    uint64_t deadline_ns = instance->batch.tasks[task].deadline_ns;
+    const struct troupe_batch *batch = &instance->batch;
+    uint64_t deadline_ns = batch->tasks[task].deadline_ns;
     buffer_format(out, "task %" PRId64 ": ", instance->task_ids[task]);
     switch (place->verdict) {
     case TROUPE_BATCH_LATE:
@@ -157,13 +202,17 @@ static void write_trouble_text(const struct solved *solved, uint32_t task, struc
         buffer_format(out, "refused: no agent that can do it has room; one has in %g\n",
                       in_unit(solved, place->capacity_in_ns));
         break;
+    case TROUPE_BATCH_OVERSIZED:
+        buffer_text(out, "refused: it asks for more than there is:");
+        write_amounts_text(solved, task, batch->pools, out);
+        break;
     default:
         buffer_format(out, "refused: no agent has all that it needs; the nearest, %" PRId64 ", lacks",
                       instance->agent_ids[place->agent]);
         for (unsigned bit = 0; bit < instance->capability_count; bit++)
             if (place->missing >> bit & 1)
                 buffer_format(out, " %s", instance->capabilities[bit]);
-        buffer_text(out, "\n");
+        write_amounts_text(solved, task, batch->agents[place->agent].amounts, out);
     }
 }
 

@@ -32,6 +32,20 @@ WRONG = [
     (("tasks", 0, "home"), 3, "expected the id of an agent, found 3"),
     (("time_unit",), "h", "expected one of ns, us, ms, s"),
     (("tasks",), {}, "expected a list"),
+    (("resources",), {"licence": 0}, "expected an amount of at least 1, or null"),
+    (("resources",), {"licence": -2}, "resources.licence: expected"),
+    (("resources",), {"a%d" % i: 1 for i in range(9)}, "9 resources: at most 8"),
+    (("resources",), [], "expected a map of resource names"),
+    (("tasks", 0, "resources"), {"licence": 1}, "unknown key 'licence'"),
+    (("tasks", 0, "resources"), 3, "expected a map of resource names to amounts"),
+]
+# the same of one that has a pool of 2 licences, and memory of each agent's own
+WRONG_POOLS = [
+    (("tasks", 0, "resources"), {"licenc": 1}, "did you mean 'licence'?"),
+    (("tasks", 0, "resources"), {"licence": -1}, "tasks[0].resources.licence: expected"),
+    (("tasks", 0, "resources"), {"licence": "many"}, "tasks[0].resources.licence: expected"),
+    (("agents", 0, "holds"), {"licence": 3}, "expected at most 2, what the pool has left for it, found 3"),
+    (("agents", 0, "holds"), {"memory": 1}, "expected at most 0"),
 ]
 
 
@@ -44,8 +58,8 @@ def assign(place, instance, *options, status=0):
     return json.loads(done.stdout) if status == 0 else done.stderr
 
 
-def changed(where, value):
-    instance = copy.deepcopy(GOOD)
+def changed(where, value, of=None):
+    instance = copy.deepcopy(of or GOOD)
     at = instance
     for key in where[:-1]:
         at = at[key]
@@ -60,6 +74,12 @@ def wrong(place):
     for where, value, says in WRONG:
         said = assign(place, changed(where, value), status=3)
         assert says in said and "instance.json:1:" in said, (where, said)
+    pools = dict(GOOD, resources={"licence": 2, "memory": None})
+    for where, value, says in WRONG_POOLS:
+        said = assign(place, changed(where, value, pools), status=3)
+        assert says in said and "instance.json:1:" in said, (where, said)
+    twice = json.dumps(pools).replace('"licence": 2', '"licence": 2, "licence": 1')
+    assert "licence" in assign(place, twice, status=3)
     assert "instance.json:1:" in assign(place, '{"kinds": [}', status=3)
     good = assign(place, GOOD)
     assert good["queues"] == {"7": [1, 2]} and good["rejected"] == [], good
@@ -70,7 +90,7 @@ def examples():
     """What doc/assign.md shows is what is printed, but for the time."""
     with open(os.path.join(ROOT, "doc", "assign.md"), encoding="utf-8") as file:
         page = file.read()
-    for name, options in (("seed", ["--text", "--advise"]), ("trouble", ["--text"])):
+    for name, options in (("seed", ["--text", "--advise"]), ("trouble", ["--text"]), ("pools", ["--text"])):
         path = f"examples/assign/{name}.json"
         done = subprocess.run([TROUPE, "assign", path, *options], cwd=ROOT, capture_output=True, text=True, check=True)
         head, *lines = done.stdout.splitlines()
@@ -96,6 +116,20 @@ def refusals(place):
     assert all(one["capacity_in"] > 0 for one in full["trouble"] if one["why"] == "full"), full
 
 
+def pools(place):
+    """Two licences, one of which a backlog holds: at no time more are held; what asks for more than there is is named."""
+    with open(os.path.join(ROOT, "examples/assign/pools.json"), encoding="utf-8") as file:
+        instance = json.load(file)
+    plan = assign(place, instance)
+    asks = {task["id"]: task.get("resources", {}).get("licence", 0) for task in instance["tasks"]}
+    assert sorted(one["task"] for one in plan["schedule"]) == [1, 2, 3, 4, 5], plan
+    for one in plan["schedule"]:
+        now = one["start"]
+        held = sum(asks[other["task"]] for other in plan["schedule"] if other["start"] <= now < other["finish"])
+        assert held + (now < 2) <= 2, plan
+    assert {one["task"]: one["lacking"] for one in plan["trouble"]} == {6: ["licence"], 7: ["memory"]}, plan
+
+
 def advice(place):
     """The plan with two late, what it advises, and that plan: with one more agent like the one that is named all are on time."""
     with open(os.path.join(ROOT, "examples/assign/seed.json"), encoding="utf-8") as file:
@@ -114,8 +148,9 @@ def main():
         wrong(place)
         refusals(place)
         advice(place)
+        pools(place)
     examples()
-    print(f"{len(WRONG) + 4} passed")
+    print(f"{len(WRONG) + len(WRONG_POOLS) + 5} passed")
 
 
 if __name__ == "__main__":
