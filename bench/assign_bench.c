@@ -355,6 +355,79 @@ static void quality(struct batch_scratch *scratch, enum class class, unsigned se
     print(figure, "missed weight of the better list", &lists, 1, BENCH_NO_TARGET, 0);
 }
 
+/* Two pools, asked for by half and a third of the tasks. Against the better of the bound without pools, which is true with
+ * them, and what all hold of a pool, each where its time is least, over what there is of it. */
+static double pools_bound(const struct batch_problem *problem, const struct batch_pools *pools, double last) {
+    double most = bound(problem, last);
+    for (unsigned pool = 0; pool < pools->count; pool++) {
+        double work = 0;
+        for (unsigned task = 0; task < problem->task_count; task++) {
+            double least = INFINITY;
+            for (uint32_t agent = 0; agent < problem->agent_count; agent++)
+                least = fmin(least, time_of(problem, task, agent));
+            work += least * (double)pools->needs[task * pools->count + pool];
+        }
+        most = fmax(most, work / (double)pools->total[pool]);
+    }
+    return most;
+}
+
+static void pools_draw(const struct instance *instance, int64_t *needs, int64_t *total, unsigned scarce,
+                       uint64_t seed) {
+    const struct batch_problem *problem = &instance->problem;
+    struct random_stream random;
+    random_seed(&random, seed, 77);
+    total[0] = 1 + (int64_t)(problem->agent_count / scarce);
+    total[1] = 16 + 8 * (int64_t)problem->agent_count / scarce;
+    for (unsigned task = 0; task < problem->task_count; task++) {
+        needs[2 * task] = random_below(&random, 2) ? 0 : 1;
+        needs[2 * task + 1] = random_below(&random, 3) ? 0 : 1 + (int64_t)random_below(&random, 16);
+    }
+}
+
+/* `scarce`: the larger, the less there is. */
+static void quality_pools(struct account *account, struct batch_scratch *scratch, unsigned scarce,
+                          unsigned seeds) {
+    static const struct size sizes[] = {
+        {.tasks = 10, .agents = 3}, {.tasks = 50, .agents = 8}, {.tasks = 200, .agents = 16}};
+    double sum = 0, worst = 1;
+    double *times = need(sizeof *times * ARRAY_COUNT(sizes) * seeds);
+    unsigned count = 0;
+    for (unsigned at = 0; at < ARRAY_COUNT(sizes); at++) {
+        struct instance instance;
+        instance_make(&instance, sizes[at].tasks, sizes[at].agents);
+        int64_t *needs = need(sizeof *needs * 2 * sizes[at].tasks),
+                *holds = need(sizeof *holds * 2 * sizes[at].agents), total[2];
+        double *start = need(sizeof *start * sizes[at].tasks);
+        struct batch_pools pools = {.count = 2, .total = total, .needs = needs, .holds = holds};
+        for (unsigned seed = 0; seed < seeds; seed++, count++) {
+            instance_draw(&instance, UNIFORM, seed);
+            pools_draw(&instance, needs, total, scarce, seed);
+            instance.problem.steps = 100000 + 1000 * (uint64_t)sizes[at].tasks;
+            double began = now_us();
+            if (batch_pools_solve(account, scratch, &instance.problem, &pools, &instance.answer, start) !=
+                TROUPE_OK)
+                bench_fail("assign_bench", TROUPE_NOMEM, NULL);
+            times[count] = now_us() - began;
+            double ratio =
+                instance.answer.last / pools_bound(&instance.problem, &pools, instance.answer.last);
+            sum += log(ratio);
+            worst = fmax(worst, ratio);
+        }
+        free(needs);
+        free(holds);
+        free(start);
+        instance_free(&instance);
+    }
+    char figure[64];
+    double mean = exp(sum / count), p50 = bench_median(times, count);
+    snprintf(figure, sizeof figure, "pools, 1/%u of the agents, %u instances", scarce, count);
+    print(figure, "last end above the bound, geometric mean", &mean, 1, BENCH_NO_TARGET, 0);
+    print(figure, "last end above the bound, worst", &worst, 1, BENCH_NO_TARGET, 0);
+    print(figure, "us p50", &p50, 1, BENCH_NO_TARGET, 0);
+    free(times);
+}
+
 int main(int argc, char **argv) {
     unsigned seeds = 10, share = 1;
     const struct bench_option options[] = {
@@ -372,6 +445,8 @@ int main(int argc, char **argv) {
     time_arrival(20000 / share + 1);
     for (unsigned class = 0; seeds > 0 && class < CLASSES; class ++)
         quality(scratch, class, seeds);
+    for (unsigned scarce = 2; seeds > 0 && scarce <= 4; scarce *= 2)
+        quality_pools(&account, scratch, scarce, seeds);
     batch_scratch_free(scratch);
     return 0;
 }

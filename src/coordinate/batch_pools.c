@@ -382,8 +382,10 @@ static void solve_from(struct schedule *schedule, struct batch_answer *answer, d
         schedule->order[task] = task;
         schedule->choice[task] = answer->agent[task];
         schedule->key[task] = answer->finish[task];
-        for (unsigned pool = 0; pool < schedule->pools->count; pool++)
+        for (unsigned pool = 0; pool < schedule->pools->count; pool++) {
+            CHECK(needs_of(schedule, task)[pool] <= schedule->pools->total[pool]);
             schedule->pooled[task] |= needs_of(schedule, task)[pool] > 0;
+        }
     }
     order_sort(schedule);
     struct score best = schedule_make(schedule, &all);
