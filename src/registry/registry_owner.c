@@ -4,14 +4,7 @@
  *             life of the slot may be in it too.
  * Threads: a list: its lock, inside a partition's. generation: any, atomic. Memory: segments of slots from the
  * account, made as needed, kept. */
-#include "registry/registry_private.h"
-
-static struct owner *owner_of(const struct registry *registry, actor_ref actor) {
-    uint32_t at = (uint32_t)actor;
-    /* Acquire pairs with the exchange in owner_ensure. */
-    struct owner *segment = atomic_load_explicit(&registry->owners[at / OWNER_SEGMENT], memory_order_acquire);
-    return segment == NULL ? NULL : &segment[at % OWNER_SEGMENT];
-}
+#include "registry/registry_owner.h"
 
 static struct owner *segment_new(struct account *account) {
     struct owner *segment = memory_alloc(account, OWNER_SEGMENT * sizeof *segment);
@@ -39,35 +32,6 @@ enum troupe_error owner_ensure(struct registry *registry, actor_ref actor, struc
     }
     *ret_owner = owner_of(registry, actor);
     return TROUPE_OK;
-}
-
-void owner_link(struct registry *registry, row_ref ref, actor_ref actor) {
-    struct owner *owner = owner_of(registry, actor);
-    struct links *links = links_of(registry, ref);
-    spin_lock(&owner->lock);
-    links->previous = REF_NONE;
-    links->next = owner->first;
-    if (owner->first != REF_NONE) {
-        links_of(registry, owner->first)->previous = ref;
-    }
-    owner->first = ref;
-    spin_unlock(&owner->lock);
-}
-
-void owner_unlink(struct registry *registry, row_ref ref, actor_ref actor) {
-    struct owner *owner = owner_of(registry, actor);
-    struct links *links = links_of(registry, ref);
-    spin_lock(&owner->lock);
-    if (links->next != REF_NONE) {
-        links_of(registry, links->next)->previous = links->previous;
-    }
-    if (links->previous != REF_NONE) {
-        links_of(registry, links->previous)->next = links->next;
-    } else {
-        CHECK(owner->first == ref);
-        owner->first = links->next;
-    }
-    spin_unlock(&owner->lock);
 }
 
 bool owner_any(struct registry *registry, actor_ref actor, struct owned_key *ret_key) {

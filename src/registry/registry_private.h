@@ -188,6 +188,17 @@ static inline struct chunk *directory_chunk(const struct directory *directory, r
 static inline struct registry_row *directory_row(const struct directory *directory, row_ref ref) {
     return chunk_row(directory_chunk(directory, ref), ref & (CHUNK_UNITS - 1));
 }
+static inline void shelf_removes(struct shelf *shelf) {
+    /* Odd while it goes on. Relaxed: published by the store of any bit from here on. Written under our lock. */
+    uint32_t removals = atomic_load_explicit(&shelf->removals, memory_order_relaxed);
+    atomic_store_explicit(&shelf->removals, removals + 1, memory_order_relaxed);
+}
+
+static inline void shelf_removed(struct shelf *shelf) {
+    /* Release pairs with the first load in shelf_find: who sees it even sees what was stored before. */
+    uint32_t removals = atomic_load_explicit(&shelf->removals, memory_order_relaxed);
+    atomic_store_explicit(&shelf->removals, removals + 1, memory_order_release);
+}
 size_t chunk_bytes(uint32_t capacity);
 struct chunk *chunk_new(struct account *account, uint32_t capacity);
 size_t block_bytes(uint32_t capacity);
@@ -308,9 +319,6 @@ struct owner {
 };
 MUST_CHECK enum troupe_error owner_ensure(struct registry *registry, actor_ref actor,
                                           struct owner **ret_owner); /* LIMIT, NOMEM */
-/* Under the partition's lock. */
-void owner_link(struct registry *registry, row_ref ref, actor_ref actor);
-void owner_unlink(struct registry *registry, row_ref ref, actor_ref actor);
 /* Copies the key of some row of the actor; false: he has none. */
 struct owned_key {
     uint32_t namespace_id, length;
@@ -389,7 +397,12 @@ void async_handle(struct registry *registry, struct turn *turn, const struct mes
 /* The keeper will hear when the actor ends. DEAD: the runtime has ended. */
 MUST_CHECK enum troupe_error keeper_monitor(struct registry *registry, actor_ref actor);
 
-/* ---- writes (registry_write.c) ---- */
+/* ---- writes (registry_write.c), and the common ones (registry_plain.c) ---- */
+/* False: nothing was done; it goes the long way. `values` are those of a row that is not there yet. */
+bool plain_put(struct registry *registry, registry_space space, const struct registry_name *name,
+               actor_ref actor, const struct values *values, uint64_t *ret_version);
+bool plain_drop(struct registry *registry, registry_space space, const struct registry_name *name,
+                actor_ref actor);
 unsigned registry_remove_some(struct registry *registry, actor_ref actor, unsigned rows_max);
 /* Removes expired rows, `rows_max` at most; *ret_next_ns: when the next one is due (UINT64_MAX: none). */
 unsigned registry_expire_some(struct registry *registry, uint64_t now_ns, unsigned rows_max,
@@ -531,6 +544,14 @@ static inline struct partition *partition_of(const struct registry *registry, ui
 static inline void counted(_Atomic uint64_t *total, uint64_t by) {
     uint64_t before = atomic_load_explicit(total, memory_order_relaxed);
     atomic_store_explicit(total, before + by, memory_order_relaxed);
+}
+
+/* A row fewer: under the lock. Rows are given back a few at a time, as they are admitted (rows_admit). */
+static inline void rows_release(struct registry *registry, struct partition *partition) {
+    if (++partition->spare >= 2 * registry->rows_step || registry->rows_step == 1) {
+        partition->spare -= registry->rows_step;
+        atomic_fetch_sub_explicit(&registry->rows, registry->rows_step, memory_order_relaxed); /* a bound */
+    }
 }
 
 #endif

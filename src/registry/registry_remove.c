@@ -1,18 +1,7 @@
 /* Removals: by the holder, of what ended, of what expired. They allocate nothing and never fail.
  * Threads, memory: see registry_write.h. */
+#include "registry/registry_owner.h"
 #include "registry/registry_write.h"
-
-static void shelf_removes(struct shelf *shelf) {
-    /* Odd while it goes on. Relaxed: published by the store of any bit from here on. Written under our lock. */
-    uint32_t removals = atomic_load_explicit(&shelf->removals, memory_order_relaxed);
-    atomic_store_explicit(&shelf->removals, removals + 1, memory_order_relaxed);
-}
-
-static void shelf_removed(struct shelf *shelf) {
-    /* Release pairs with the first load in shelf_find: who sees it even sees what was stored before. */
-    uint32_t removals = atomic_load_explicit(&shelf->removals, memory_order_relaxed);
-    atomic_store_explicit(&shelf->removals, removals + 1, memory_order_release);
-}
 
 void row_leave(struct write *write, row_ref ref, struct removal *ret_removal) {
     struct partition *partition = write->partition;
@@ -43,7 +32,7 @@ static void row_unlink(struct write *write, const struct slot *slot, row_ref ref
     row_leave(write, ref, ret_removal);
     table_remove(slot, write->key.hash);
     counted(&write->partition->rows, UINT64_MAX); /* one less */
-    rows_release(write);
+    rows_release(write->registry, write->partition);
 }
 
 void removal_finish(const struct write *write, const struct removal *removal) {
@@ -79,6 +68,9 @@ static bool row_remove(struct write *write, actor_ref actor, uint64_t now_ns) {
 enum troupe_error registry_drop(struct registry *registry, registry_space space, const char *name,
                                 size_t length, actor_ref actor) {
     struct write write NOT_CLEARED;
+    if (plain_drop(registry, space, &(struct registry_name){name, length}, actor)) {
+        return TROUPE_OK;
+    }
     if (actor == 0 || !write_begin(&write, registry, space, name, length)) {
         return TROUPE_NOT_FOUND;
     }

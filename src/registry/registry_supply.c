@@ -209,12 +209,3 @@ bool rows_admit(struct write *write) {
     }
     return false;
 }
-
-void rows_release(struct write *write) {
-    struct registry *registry = write->registry;
-    struct partition *partition = write->partition;
-    if (++partition->spare >= 2 * registry->rows_step || registry->rows_step == 1) {
-        partition->spare -= registry->rows_step;
-        atomic_fetch_sub_explicit(&registry->rows, registry->rows_step, memory_order_relaxed); /* a bound */
-    }
-}

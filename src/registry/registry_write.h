@@ -55,7 +55,6 @@ MUST_CHECK enum troupe_error room_fresh(struct write *write, bool replaces, cons
 void room_in_place(struct write *write, row_ref ref, const struct values *old, const struct values *values);
 /* Rows are admitted a few at a time, so that partitions do not share a line with every write. */
 bool rows_admit(struct write *write);
-void rows_release(struct write *write);
 
 /* ---- removal (registry_remove.c) ---- */
 struct removal { /* what is told of it, and retired after that */
