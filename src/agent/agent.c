@@ -46,6 +46,7 @@ void agents_free(struct agents *agents) {
 
 static void spec_defaults(struct agent_spec *spec) {
     DEFAULT(spec->instances, 1);
+    DEFAULT(spec->instances_max, spec->instances);
     DEFAULT(spec->batch_max, 1);
     DEFAULT(spec->window, spec->batch_max);
     DEFAULT(spec->queue_len_max, spec->window * 2 > 64 ? spec->window * 2 : 64);
@@ -65,8 +66,10 @@ static const char *spec_wrong(const struct agent_spec *spec) {
         return "it names no plugin";
     if (spec->kind == AGENT_FUNCTION && !spec->execute)
         return "it has no function";
-    if (spec->instances > INSTANCES_MAX)
+    if (spec->instances > INSTANCES_MAX || spec->instances_max > INSTANCES_MAX)
         return "instances: at most 1024";
+    if (spec->instances_max < spec->instances)
+        return "instances_max: at least instances";
     if (spec->batch_max > AGENT_BATCH_MAX)
         return "batch_max: at most 64";
     if (spec->window < spec->batch_max || spec->window > WINDOW_MAX)
@@ -276,7 +279,9 @@ static enum troupe_error instance_spawn(struct agents *agents, struct instance *
                          error_text(error));
     }
     /* From here on turns may run: only what never changes is read. */
-    agents->actors[agents->count++] = self;
+    agents->actors[instance->number] = self;
+    if (agents->count <= instance->number)
+        agents->count = instance->number + 1;
     error = instance_register(instance, self, fault);
     if (error != TROUPE_OK) {
         message_free(&wake);
@@ -298,8 +303,8 @@ static struct agents *agents_new(const struct agent_spec *spec) {
     agents->spec = *spec;
     agents->account = spec->account;
     atomic_init(&agents->references, 1);
-    agents->actors = memory_alloc(spec->account, spec->instances * sizeof *agents->actors);
-    agents->counters = memory_alloc(spec->account, spec->instances * sizeof *agents->counters);
+    agents->actors = memory_alloc(spec->account, spec->instances_max * sizeof *agents->actors);
+    agents->counters = memory_alloc(spec->account, spec->instances_max * sizeof *agents->counters);
     if (agents->actors && agents->counters)
         return agents;
     agents_drop(agents);
@@ -337,6 +342,21 @@ enum troupe_error agent_start(struct runtime *runtime, struct registry *registry
     return TROUPE_OK;
 }
 
+enum troupe_error agents_add(struct runtime *runtime, struct registry *registry, struct agents *agents,
+                             unsigned number, actor_ref *ret_actor, struct fault *fault) {
+    CHECK(number < agents->spec.instances_max && number <= agents->count);
+    struct instance *instance = NULL;
+    agents->actors[number] = 0;
+    enum troupe_error error = instance_create(agents, runtime, registry, number, &instance, fault);
+    if (error == TROUPE_OK)
+        error = instance_spawn(agents, instance, fault);
+    if (error == TROUPE_OK)
+        *ret_actor = agents->actors[number];
+    else if (agents->actors[number] != 0)
+        actor_stop(runtime, agents->actors[number], error);
+    return error;
+}
+
 /* ---- from outside ---- */
 
 unsigned agents_count(const struct agents *agents) {
@@ -365,7 +385,7 @@ void agents_drain(struct runtime *runtime, struct agents *agents) {
 }
 
 void agents_statistics(const struct agents *agents, unsigned instance, struct agent_statistics *ret) {
-    CHECK(instance < agents->spec.instances);
+    CHECK(instance < agents->spec.instances_max);
     const struct instance_counters *counters = &agents->counters[instance];
     /* Each is true for a moment of its own; together they add up once the actor has ended. */
 #define X(name) ret->name = atomic_load_explicit(&counters->name, memory_order_relaxed);

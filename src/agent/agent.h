@@ -52,7 +52,8 @@ struct agent_spec {
     const struct capability_names *capability_names;
     struct resources resources; /* registered with each instance */
     const char *options_json;   /* `options` of start; NULL: {} */
-    unsigned instances;         /* 0: 1 */
+    unsigned instances;         /* that are started; 0: 1 */
+    unsigned instances_max;     /* that agents_add may make of them; 0: `instances` */
     unsigned window;            /* tasks with the worker at a time; 0: batch_max, or 1 */
     unsigned batch_max;         /* tasks in one line to it; 0: 1 */
     uint64_t batch_wait_ns;     /* an idle worker waits so long for a whole batch; 0: not at all */
@@ -80,6 +81,12 @@ struct agents; /* the instances of one agent */
 MUST_CHECK enum troupe_error agent_start(struct runtime *runtime, struct registry *registry,
                                          const struct agent_spec *spec, struct agents **ret_agents,
                                          struct fault *fault);
+/* Starts instance `number`, below instances_max, which was never started or whose actor has ended: in a turn of a pinned
+ * actor, or on worker 0. On failure nothing of it is left running. */
+MUST_CHECK enum troupe_error agents_add(struct runtime *runtime, struct registry *registry,
+                                        struct agents *agents, unsigned number, actor_ref *ret_actor,
+                                        struct fault *fault);
+/* Those with a number below it were started at least once. */
 unsigned agents_count(const struct agents *agents);
 actor_ref agents_actor(const struct agents *agents, unsigned instance);
 const char *agents_name(const struct agents *agents);

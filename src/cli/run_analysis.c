@@ -28,28 +28,54 @@ static bool fill_trials(const struct run_record *record, struct arena *arena, st
     return true;
 }
 
+/* Instances that the definition allows and that never came are none. Gives each its index, or ANALYZE_UNKNOWN. */
+static uint32_t *fill_agents(const struct run_record *record, struct arena *arena,
+                             struct analyze_record *ret) {
+    uint32_t *index = ARENA_ARRAY(arena, uint32_t, record->agent_count + 1);
+    const char **names = ARENA_ARRAY(arena, const char *, record->agent_count + 1);
+    bool *came = ARENA_ARRAY(arena, bool, record->agent_count + 1);
+    if (index == NULL || names == NULL || came == NULL)
+        return NULL;
+    for (unsigned a = 0, at = 0; a < record->pipeline->agent_count; a++)
+        for (unsigned i = 0; i < record->pipeline->agents[a].instances_max; i++)
+            came[at++] = i < record->pipeline->agents[a].instances;
+    for (size_t i = 0; i < record->start_count; i++)
+        came[record->starts[i].agent] = true;
+    for (size_t i = 0; i < record->execution_count; i++)
+        if (record->executions[i].agent != RECORD_UNKNOWN)
+            came[record->executions[i].agent] = true;
+    for (unsigned i = 0; i < record->agent_count; i++) {
+        index[i] = came[i] ? ret->agent_count : ANALYZE_UNKNOWN;
+        if (came[i])
+            names[ret->agent_count++] = record->agents[i];
+    }
+    ret->agents = names;
+    return index;
+}
+
 static bool fill_executions(const struct run_record *record, struct arena *arena,
                             struct analyze_record *ret) {
+    const uint32_t *index = fill_agents(record, arena, ret);
     struct analyze_execution *made =
         ARENA_ARRAY(arena, struct analyze_execution, record->execution_count + 1);
-    if (made == NULL)
+    if (made == NULL || index == NULL)
         return false;
     for (size_t i = 0; i < record->execution_count; i++) {
         const struct record_execution *execution = &record->executions[i];
-        made[i] = (struct analyze_execution){.trial = execution->trial,
-                                             .stage = execution->stage,
-                                             .attempt = execution->attempt,
-                                             .outcome = outcome_of(execution->state),
-                                             .reused = execution->reused,
-                                             .agent = execution->agent == RECORD_UNKNOWN ? ANALYZE_UNKNOWN
-                                                                                         : execution->agent,
-                                             .ready = execution->ready,
-                                             .assigned = execution->assigned,
-                                             .accepted = execution->accepted,
-                                             .started = execution->started,
-                                             .ended = execution->ended,
-                                             .done = execution->done,
-                                             .cpu_ns = execution->cpu_ns};
+        made[i] = (struct analyze_execution){
+            .trial = execution->trial,
+            .stage = execution->stage,
+            .attempt = execution->attempt,
+            .outcome = outcome_of(execution->state),
+            .reused = execution->reused,
+            .agent = execution->agent == RECORD_UNKNOWN ? ANALYZE_UNKNOWN : index[execution->agent],
+            .ready = execution->ready,
+            .assigned = execution->assigned,
+            .accepted = execution->accepted,
+            .started = execution->started,
+            .ended = execution->ended,
+            .done = execution->done,
+            .cpu_ns = execution->cpu_ns};
     }
     ret->executions = made;
     ret->execution_count = record->execution_count;
@@ -67,8 +93,6 @@ static enum troupe_error fill(const struct run_record *record, struct env *env, 
     ret->stages = stages;
     ret->stage_count = pipeline->stage_count;
     ret->objective_stage = pipeline->objective_stage;
-    ret->agents = record->agents;
-    ret->agent_count = record->agent_count;
     ret->wall_ns = record->elapsed_ns;
     ret->cores = env_cores(env);
     return TROUPE_OK;

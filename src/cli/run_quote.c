@@ -39,6 +39,11 @@ static void job_quote(void *arg) {
     *result = (struct told_quote){0};
     enum troupe_error error =
         run_record_read(quote->env, quote->account, quote->runs_directory, quote->run_id, &record, &fault);
+    /* With the agents that there are now: what feedback may yet do is not promised. */
+    for (unsigned a = 0; error == TROUPE_OK && a < record->pipeline->agent_count; a++)
+        record->pipeline->agents[a].instances = quote->instances[a] > 0 ? quote->instances[a] : 1;
+    if (error == TROUPE_OK)
+        record->pipeline->feedback = FEEDBACK_OFF;
     if (error == TROUPE_OK)
         error = quote_of(record, &quote->options, quote->account, &result->quote, &fault);
     quote->made = error == TROUPE_OK;
@@ -101,6 +106,7 @@ static bool is_due(struct run_quote *quote, const struct run_progress *progress)
 static void start(struct run_quote *quote, const struct run_progress *progress) {
     unsigned told = progress->told;
     quote->next_told = (unsigned)fmax(told + 1, ceil((told < LATE ? GROWTH : GROWTH_LATE) * told));
+    memcpy(quote->instances, progress->instances, sizeof quote->instances);
     snprintf(quote->run_id, sizeof quote->run_id, "%s", progress->run_name);
     quote->options = (struct quote_options){.cores = env_cores(quote->env),
                                             .trials = progress->pipeline->trials,

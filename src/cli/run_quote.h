@@ -32,6 +32,7 @@ struct run_quote {
     /* owner: the job while it is busy, else the observer */
     struct env_job job;
     char run_id[128];
+    unsigned instances[PIPELINE_AGENTS_MAX]; /* of each agent, at its start */
     struct quote_options options;
     bool wants_offer, made;
     struct told_quote result; /* its cost 0: there is none */

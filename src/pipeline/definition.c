@@ -245,9 +245,9 @@ static enum troupe_error read_optimizer(struct pipeline *pipeline, const struct 
 }
 
 static enum troupe_error read_all(struct pipeline *pipeline, struct fault *fault) {
-    static const char *const keys[] = {"name",      "data",   "space",     "constraints",
-                                       "agents",    "stages", "objective", "test",
-                                       "resources", "budget", "optimizer", "options"};
+    static const char *const keys[] = {"name",      "data",      "space",   "constraints", "agents",
+                                       "stages",    "objective", "test",    "resources",   "budget",
+                                       "optimizer", "options",   "feedback"};
     const struct node *root = document_root(pipeline->document);
     if (node_kind(root) != DOCUMENT_MAP)
         return node_fault(
@@ -271,6 +271,8 @@ static enum troupe_error read_all(struct pipeline *pipeline, struct fault *fault
         error = definition_resources(pipeline, node_get(root, "resources"), &pipeline->resources, fault);
     if (error == TROUPE_OK)
         error = definition_agents(pipeline, node_get(root, "agents"), fault);
+    if (error == TROUPE_OK)
+        error = definition_feedback(pipeline, node_get(root, "feedback"), fault);
     if (error == TROUPE_OK)
         error = definition_stages(pipeline, node_get(root, "stages"), fault);
     if (error == TROUPE_OK)

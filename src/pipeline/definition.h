@@ -8,6 +8,9 @@ MUST_CHECK enum troupe_error definition_agents(struct pipeline *pipeline, const 
                                                struct fault *fault);
 MUST_CHECK enum troupe_error definition_stages(struct pipeline *pipeline, const struct node *stages,
                                                struct fault *fault);
+/* `feedback:`, after the agents. */
+MUST_CHECK enum troupe_error definition_feedback(struct pipeline *pipeline, const struct node *feedback,
+                                                 struct fault *fault);
 /* Order, cycles, what belongs to a trial, that every capability has an agent and every resource fits. */
 MUST_CHECK enum troupe_error definition_graph(struct pipeline *pipeline, struct fault *fault);
 

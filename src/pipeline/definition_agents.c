@@ -134,9 +134,10 @@ static enum troupe_error read_options(struct pipeline *pipeline, const struct no
 
 static enum troupe_error read_agent(struct pipeline *pipeline, const struct node *node,
                                     struct pipeline_agent *agent, struct fault *fault) {
-    static const char *const keys[] = {"command",   "once",      "native",  "metrics",      "isolate",
-                                       "instances", "batch_max", "window",  "capabilities", "env",
-                                       "resources", "timeout",   "options", "batch_wait_ms"};
+    static const char *const keys[] = {"command",      "once",          "native",        "metrics",
+                                       "isolate",      "instances",     "batch_max",     "window",
+                                       "capabilities", "env",           "resources",     "timeout",
+                                       "options",      "batch_wait_ms", "instances_min", "instances_max"};
     if (node_kind(node) != DOCUMENT_MAP)
         return node_fault(node, fault, TROUPE_INVALID,
                           "expected a map such as {command: [python3, worker.py], instances: 2}, found %s",
@@ -147,6 +148,12 @@ static enum troupe_error read_agent(struct pipeline *pipeline, const struct node
         error = read_program(pipeline, node, agent, fault);
     if (error == TROUPE_OK)
         error = node_read_int(node_get(node, "instances"), 1, PIPELINE_INSTANCES_MAX, &instances, fault);
+    int64_t least = instances, most = instances;
+    if (error == TROUPE_OK)
+        error = node_read_int(node_get(node, "instances_min"), 1, instances, &least, fault);
+    if (error == TROUPE_OK)
+        error =
+            node_read_int(node_get(node, "instances_max"), instances, PIPELINE_INSTANCES_MAX, &most, fault);
     if (error == TROUPE_OK)
         error = node_read_int(node_get(node, "batch_max"), 1, AGENT_BATCH_MAX, &batch_max, fault);
     if (error == TROUPE_OK)
@@ -166,6 +173,8 @@ static enum troupe_error read_agent(struct pipeline *pipeline, const struct node
     if (error == TROUPE_OK)
         error = read_options(pipeline, node_get(node, "options"), agent, fault);
     agent->instances = (unsigned)instances;
+    agent->instances_min = (unsigned)least;
+    agent->instances_max = (unsigned)most;
     agent->batch_max = (unsigned)batch_max;
     agent->window = (unsigned)window;
     agent->batch_wait_ns = (uint64_t)batch_wait_ms * 1000000;
@@ -191,11 +200,46 @@ enum troupe_error definition_agents(struct pipeline *pipeline, const struct node
             error = read_agent(pipeline, agent->node, agent, fault);
         if (error != TROUPE_OK)
             return error;
-        total += agent->instances;
+        total += agent->instances_max;
         if (total > PIPELINE_INSTANCES_MAX)
             return node_fault(agent->node, fault, TROUPE_LIMIT, "more than %d agent instances in all",
                               PIPELINE_INSTANCES_MAX);
         pipeline->agent_count++;
     }
+    return TROUPE_OK;
+}
+
+/* Unless it is said, what may change is changed: whoever writes `instances_max: 4` wants up to four. */
+enum troupe_error definition_feedback(struct pipeline *pipeline, const struct node *feedback,
+                                      struct fault *fault) {
+    static const char *const keys[] = {"apply", "shed"}, *const applies[] = {"off", "advise", "auto"};
+    const char *apply = "off", *shed = "none";
+    for (unsigned a = 0; a < pipeline->agent_count; a++)
+        if (pipeline->agents[a].instances_min < pipeline->agents[a].instances_max)
+            apply = "auto";
+    enum troupe_error error = TROUPE_OK;
+    if (feedback != NULL && node_kind(feedback) != DOCUMENT_MAP)
+        return node_fault(feedback, fault, TROUPE_INVALID,
+                          "expected `feedback: {apply: auto | advise | off, shed: late | none}`, found %s",
+                          FOUND(feedback));
+    if (feedback != NULL)
+        error = node_check_keys(feedback, keys, ARRAY_COUNT(keys), fault);
+    if (error == TROUPE_OK && feedback != NULL)
+        error = node_read_string(node_get(feedback, "apply"), &apply, fault);
+    if (error == TROUPE_OK && feedback != NULL)
+        error = node_read_string(node_get(feedback, "shed"), &shed, fault);
+    if (error != TROUPE_OK)
+        return error;
+    unsigned at = 0;
+    while (at < ARRAY_COUNT(applies) && strcmp(apply, applies[at]) != 0)
+        at++;
+    if (at == ARRAY_COUNT(applies))
+        return node_fault(node_get(feedback, "apply"), fault, TROUPE_INVALID,
+                          "expected auto, advise or off, found '%s'", apply);
+    pipeline->shed_late = strcmp(shed, "late") == 0;
+    if (!pipeline->shed_late && strcmp(shed, "none") != 0)
+        return node_fault(node_get(feedback, "shed"), fault, TROUPE_INVALID,
+                          "expected late or none, found '%s'", shed);
+    pipeline->feedback = (enum feedback_apply)at;
     return TROUPE_OK;
 }

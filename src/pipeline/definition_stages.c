@@ -63,13 +63,13 @@ static enum troupe_error read_size(const struct pipeline *pipeline, const struct
 
 static enum troupe_error read_stage(struct pipeline *pipeline, const struct node *node,
                                     struct pipeline_stage *stage, struct fault *fault) {
-    static const char *const keys[] = {"capability", "needs", "uses",    "timeout", "resources",
-                                       "retries",    "cache", "version", "size",    "idempotent"};
+    static const char *const keys[] = {"capability", "needs",   "uses", "timeout",    "resources", "retries",
+                                       "cache",      "version", "size", "idempotent", "expected"};
     if (node_kind(node) != DOCUMENT_MAP)
         return node_fault(node, fault, TROUPE_INVALID,
                           "expected a map such as {capability: train, needs: [prepare]}, found %s",
                           FOUND(node));
-    int64_t timeout = 0, retries = 2;
+    int64_t timeout = 0, expected = 0, retries = 2;
     const char *capability = stage->name;
     stage->cache = true;
     stage->version = "";
@@ -82,6 +82,10 @@ static enum troupe_error read_stage(struct pipeline *pipeline, const struct node
         error = node_read_duration(node_get(node, "timeout"), &timeout, fault);
     if (error == TROUPE_OK && node_get(node, "timeout") != NULL && timeout <= 0)
         error = node_fault(node_get(node, "timeout"), fault, TROUPE_INVALID, "expected a duration above 0");
+    if (error == TROUPE_OK)
+        error = node_read_duration(node_get(node, "expected"), &expected, fault);
+    if (error == TROUPE_OK && node_get(node, "expected") != NULL && expected <= 0)
+        error = node_fault(node_get(node, "expected"), fault, TROUPE_INVALID, "expected a duration above 0");
     if (error == TROUPE_OK)
         error = node_read_int(node_get(node, "retries"), 0, 100, &retries, fault);
     if (error == TROUPE_OK)
@@ -105,6 +109,7 @@ static enum troupe_error read_stage(struct pipeline *pipeline, const struct node
         return no_capability(pipeline, stage, capability, fault);
     stage->capability = (unsigned)bit;
     stage->timeout_ns = (uint64_t)timeout;
+    stage->expected_ns = (uint64_t)expected;
     stage->retries = (unsigned)retries;
     return TROUPE_OK;
 }
@@ -200,13 +205,13 @@ static enum troupe_error check_resources(struct pipeline *pipeline, struct fault
         const struct pipeline_agent *agent = &pipeline->agents[a];
         for (unsigned r = 0; r < pipeline->resource_names.count; r++) {
             int64_t held;
-            if (__builtin_mul_overflow(agent->resources.amount[r], (int64_t)agent->instances, &held))
+            if (__builtin_mul_overflow(agent->resources.amount[r], (int64_t)agent->instances_max, &held))
                 held = INT64_MAX;
             if (held > pipeline->resources_free.amount[r])
                 return node_fault(
                     agent->node, fault, TROUPE_UNSATISFIABLE,
                     "%u instances of agent '%s' hold %lld of '%s', but `resources:` has %lld left",
-                    agent->instances, agent->name, (long long)held, pipeline->resource_names.names[r],
+                    agent->instances_max, agent->name, (long long)held, pipeline->resource_names.names[r],
                     (long long)pipeline->resources_free.amount[r]);
             pipeline->resources_free.amount[r] -= held;
         }

@@ -33,6 +33,7 @@ struct pipeline_agent {
     const char *const *metrics; /* ONCE: what to look for in the output; NULL-terminated */
     bool isolate;
     unsigned instances, batch_max, window;
+    unsigned instances_min, instances_max; /* between which feedback may change how many there are */
     uint64_t batch_wait_ns;
     struct capability_set capabilities;
     unsigned capability_count;
@@ -52,6 +53,7 @@ struct pipeline_stage {
     bool uses_all;  /* variables: all that are active */
     bool uses[SPACE_VARIABLES_MAX];
     uint64_t timeout_ns;
+    uint64_t expected_ns; /* how long one is thought to take, until one was seen; 0: not told */
     struct resources resources;
     unsigned retries;
     bool cache;      /* results may be reused */
@@ -60,6 +62,8 @@ struct pipeline_stage {
     const char *version;
     unsigned size; /* 1 + the variable that says how large its input is; 0: none */
 };
+
+enum feedback_apply { FEEDBACK_OFF, FEEDBACK_ADVISE, FEEDBACK_AUTO };
 
 struct pipeline {
     struct account *account;
@@ -79,10 +83,12 @@ struct pipeline {
     unsigned objective_stage, test_stage;       /* test_stage: stage_count when there is none */
     const char *objective_metric, *test_metric;
     bool maximise;
-    unsigned trials;       /* 0: until the deadline or the space is exhausted */
-    uint64_t deadline_ns;  /* running time; 0: none */
-    unsigned parallel;     /* trials in flight; 0: as many as there are instances */
-    unsigned failures_max; /* trials that may fail before the first success */
+    unsigned trials;              /* 0: until the deadline or the space is exhausted */
+    uint64_t deadline_ns;         /* running time; 0: none */
+    unsigned parallel;            /* trials in flight; 0: as many as there are instances */
+    unsigned failures_max;        /* trials that may fail before the first success */
+    enum feedback_apply feedback; /* what is done of what would help */
+    bool shed_late;               /* AUTO: trials that would end after the deadline are not begun */
     struct study_options study;
     const char *data_json; /* the data section, file names absolute */
     uint64_t data_hash;    /* of its text and of the files it names */
@@ -137,9 +143,10 @@ struct run_progress {
     bool has_best, has_baseline;
     unsigned best_trial;
     double best_objective, baseline_objective;
-    unsigned busy, slots;    /* agent instances */
-    uint64_t elapsed_ns;     /* running time, over resumes */
-    uint64_t deadline_in_ns; /* UINT64_MAX: none */
+    unsigned busy, slots;                    /* agent instances */
+    unsigned instances[PIPELINE_AGENTS_MAX]; /* of each agent, now */
+    uint64_t elapsed_ns;                     /* running time, over resumes */
+    uint64_t deadline_in_ns;                 /* UINT64_MAX: none */
 };
 enum run_event_kind {
     RUN_EVENT_STARTED,

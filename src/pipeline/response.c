@@ -90,6 +90,7 @@ void response_write(struct run *run, struct buffer *out) {
     write_best(run, &json);
     write_counts(run, &json);
     account_write_time(run, &json);
+    run_feedback_write(run, &json);
     json_key(&json, "provenance");
     json_object_begin(&json);
     char hash[24];

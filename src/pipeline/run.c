@@ -8,17 +8,9 @@
  * Memory:  struct run, from the caller's account. */
 #include "pipeline/run_internal.h"
 
-#include "agent/agent.h"
-
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-
-/* agents_free wants to come after runtime_free, so the handles live here. */
-struct run_agents {
-    struct agents *handles[PIPELINE_AGENTS_MAX];
-    char logs[PIPELINE_AGENTS_MAX][1200];
-};
 
 static enum troupe_error make_id(struct run *run, struct fault *fault) {
     if (run->options.run_id != NULL) {
@@ -96,22 +88,7 @@ static enum troupe_error open_store(struct run *run, struct fault *fault) {
     return error == TROUPE_OK ? store_start(run->store, run->runtime, fault) : error;
 }
 
-static void count_slots(struct run *run) {
-    unsigned in_trial = 0;
-    for (unsigned a = 0; a < run->pipeline->agent_count; a++) {
-        const struct pipeline_agent *agent = &run->pipeline->agents[a];
-        bool used = false;
-        for (unsigned s = 0; s < run->pipeline->stage_count; s++)
-            used = used || (run->pipeline->stages[s].in_trial &&
-                            capability_set_has(&agent->capabilities, run->pipeline->stages[s].capability));
-        run->slots += agent->instances;
-        in_trial += used ? agent->instances * agent->batch_max : 0;
-    }
-    run->parallel = run->pipeline->parallel != 0 ? run->pipeline->parallel : in_trial;
-    if (run->parallel > PIPELINE_PARALLEL_MAX)
-        run->parallel = PIPELINE_PARALLEL_MAX;
-    if (run->parallel == 0)
-        run->parallel = 1;
+static void read_budget(struct run *run) {
     run->trial_limit = run->pipeline->trials != 0 ? run->pipeline->trials : UINT_MAX;
     if (run->fixed != NULL)
         run->trial_limit = 1;
@@ -124,53 +101,7 @@ static void count_slots(struct run *run) {
     }
 }
 
-static enum troupe_error start_agents(struct run *run, struct run_agents *agents, struct fault *fault) {
-    const struct pipeline *pipeline = run->pipeline;
-    run->agent_handles = agents->handles;
-    for (unsigned a = 0; a < pipeline->agent_count; a++) {
-        const struct pipeline_agent *definition = &pipeline->agents[a];
-        snprintf(agents->logs[a], sizeof agents->logs[a], "%s/%s.log", run->directory, definition->name);
-        struct agent_spec spec = {
-            .name = definition->name,
-            .argv = definition->argv,
-            .metrics = definition->metrics,
-            .kind = definition->kind == PIPELINE_AGENT_COMMAND ? AGENT_COMMAND
-                    : definition->kind == PIPELINE_AGENT_ONCE  ? AGENT_ONCE
-                                                               : AGENT_NATIVE,
-            .plugin = definition->native,
-            .in_process = !definition->isolate,
-            .capabilities = definition->capabilities,
-            .capability_names = &pipeline->capabilities,
-            .resources = definition->resources,
-            .options_json = definition->options_json,
-            .instances = definition->instances,
-            .batch_max = definition->batch_max,
-            .batch_wait_ns = definition->batch_wait_ns,
-            .window = definition->window,
-            .environment = definition->environment,
-            .directory = pipeline->directory,
-            .log_path = run->options.no_store || run->options.disk_model != NULL ? NULL : agents->logs[a],
-            .timeout_ns = definition->timeout_ns,
-            .queue_len_max = run->options.agent_queue_len_max,
-            .start_timeout_ns = run->options.worker_start_timeout_ns,
-            .restarts_max = run->options.agent_restarts_max,
-            .restart_window_ns = run->options.agent_restart_window_ns,
-            .stop_grace_ns = run->options.stop_grace_ns,
-            .worker_line_max = run->options.worker_line_max,
-            .coordinator = run->coordinator,
-            .account = run->account};
-        if (spec.window < spec.batch_max)
-            spec.window = spec.batch_max;
-        enum troupe_error error = agent_start(run->runtime, run->registry, &spec, &agents->handles[a], fault);
-        if (error != TROUPE_OK)
-            return error;
-        for (unsigned i = 0; i < agents_count(agents->handles[a]); i++)
-            run->agents[run->agent_count++] = agents_actor(agents->handles[a], i);
-    }
-    return TROUPE_OK;
-}
-
-static enum troupe_error start_parts(struct run *run, struct run_agents *agents, struct fault *fault) {
+static enum troupe_error start_parts(struct run *run, struct fault *fault) {
     struct runtime_options options = {.workers = run->options.workers,
                                       .mailbox_len_max = run->options.mailbox_len_max};
     if (run->options.record) {
@@ -211,18 +142,7 @@ static enum troupe_error start_parts(struct run *run, struct run_agents *agents,
                                               .statistics = &run->coordinator_statistics};
     error =
         coordinator_start(run->runtime, run->registry, run->account, &coordinator, &run->coordinator, fault);
-    return error == TROUPE_OK ? start_agents(run, agents, fault) : error;
-}
-
-uint64_t run_stale_answers(const struct run *run, unsigned agent) {
-    uint64_t stale = 0;
-    const struct agents *handle = run->agent_handles != NULL ? run->agent_handles[agent] : NULL;
-    for (unsigned i = 0; handle != NULL && i < agents_count(handle); i++) {
-        struct agent_statistics statistics;
-        agents_statistics(handle, i, &statistics);
-        stale += statistics.stale_answers;
-    }
-    return stale;
+    return error == TROUPE_OK ? run_agents_start(run, fault) : error;
 }
 
 static void on_signal(void *context, enum env_signal signal) {
@@ -250,13 +170,12 @@ static enum troupe_error send_start(struct run *run, struct fault *fault) {
     return error == TROUPE_OK ? error : fault_set(fault, error, run->id, "the run could not be started");
 }
 
-static void free_parts(struct run *run, struct run_agents *agents) {
+static void free_parts(struct run *run) {
     runtime_free(run->runtime); /* its actors may use the registry to their end */
     registry_free(run->registry);
     run_trace_close(run);
     run_turns_close(run);
-    for (unsigned a = 0; a < PIPELINE_AGENTS_MAX; a++)
-        agents_free(agents->handles[a]);
+    run_agents_free(run);
     store_close(run->store);
     study_free(run->study);
     for (unsigned i = 0; i < PIPELINE_STAGES_MAX; i++)
@@ -276,7 +195,6 @@ static void free_parts(struct run *run, struct run_agents *agents) {
     map_free(run->attempts);
     memory_free(run->account, run->records);
     memory_free(run->account, run->fixed_own);
-    memory_free(run->account, agents);
 }
 
 static enum troupe_error prepare(struct run *run, struct fault *fault) {
@@ -296,7 +214,11 @@ static enum troupe_error prepare(struct run *run, struct fault *fault) {
     if (error == TROUPE_OK && run->options.resume)
         error = run_definition_fixed(run, fault);
     if (error == TROUPE_OK)
-        count_slots(run);
+        error = run_agents_create(run, fault);
+    if (error == TROUPE_OK) {
+        run_agents_count(run, 0);
+        read_budget(run);
+    }
     return error;
 }
 
@@ -304,13 +226,9 @@ enum troupe_error run_execute(struct env *env, struct account *account, struct p
                               const struct run_options *options, struct run_outcome *ret_outcome,
                               struct fault *fault) {
     struct run *run = memory_alloc(account, sizeof *run);
-    struct run_agents *agents = memory_alloc(account, sizeof *agents);
     struct fault own = {0};
-    if (run == NULL || agents == NULL) {
-        memory_free(account, run);
-        memory_free(account, agents);
+    if (run == NULL)
         return fault_set(fault, TROUPE_NOMEM, pipeline->name, "out of memory starting the run");
-    }
     run->env = env;
     run->account = account;
     run->pipeline = pipeline;
@@ -320,7 +238,7 @@ enum troupe_error run_execute(struct env *env, struct account *account, struct p
     buffer_init(&run->response, account, 16 << 20);
     enum troupe_error error = prepare(run, run->fault);
     if (error == TROUPE_OK)
-        error = start_parts(run, agents, run->fault);
+        error = start_parts(run, run->fault);
     if (error == TROUPE_OK)
         error = env_signals(env, on_signal, run);
     if (error == TROUPE_OK)
@@ -342,7 +260,7 @@ enum troupe_error run_execute(struct env *env, struct account *account, struct p
     snprintf(ret_outcome->run_id, sizeof ret_outcome->run_id, "%s", run->started ? run->id : "");
     snprintf(ret_outcome->directory, sizeof ret_outcome->directory, "%s", run->directory);
     ret_outcome->response = run->response;
-    free_parts(run, agents);
+    free_parts(run);
     memory_free(account, run);
     return error;
 }

@@ -103,17 +103,6 @@ void account_write_durable(struct run *run, struct json *json) {
     run->durable_count = 0;
 }
 
-static bool in_process(const struct run *run, actor_ref agent) {
-    unsigned at = 0;
-    for (unsigned a = 0; a < run->pipeline->agent_count; a++) {
-        const struct pipeline_agent *definition = &run->pipeline->agents[a];
-        for (unsigned i = 0; i < definition->instances && at < run->agent_count; i++, at++)
-            if (run->agents[at] == agent)
-                return definition->kind == PIPELINE_AGENT_NATIVE && !definition->isolate;
-    }
-    return false;
-}
-
 void account_task(struct run *run, const struct task *task) {
     if (task->started_ns == 0 || task->ended_ns < task->started_ns || task->agent == 0)
         return; /* it never ran */
@@ -137,7 +126,7 @@ void account_task(struct run *run, const struct task *task) {
     run->tasks++;
     if (task->result != NULL) {
         run->cpu_ns += task->result->cpu_ns;
-        if (in_process(run, task->agent))
+        if (run_agents_in_process(run, task->agent))
             run->in_process_cpu_ns += task->result->cpu_ns;
         if (task->result->core_wait_ns != CORE_WAIT_UNKNOWN)
             run->core_wait_ns += task->result->core_wait_ns;
@@ -208,11 +197,14 @@ static void write_shares(const struct run *run, struct json *json) {
 }
 
 void account_write_time(const struct run *run, struct json *json) {
-    uint64_t wall = run->end_ns - run->start_ns, agents = wall * run->slots;
+    /* Of those that came and went, the time that they were here. */
+    uint64_t wall = run->end_ns - run->start_ns;
+    uint64_t agents = run->slots_time_ns + (run->end_ns - run->slots_since_ns) * run->slots;
     uint64_t window = run->first_trial_ns != 0 && run->last_trial_ns > run->first_trial_ns
                           ? run->last_trial_ns - run->first_trial_ns
                           : 0;
-    uint64_t active = window * run->slots, executing = run->executing_ns;
+    uint64_t active = wall == 0 ? 0 : (uint64_t)((double)window * ((double)agents / (double)wall));
+    uint64_t executing = run->executing_ns;
     uint64_t waiting = active > executing ? active - executing : 0;
     uint64_t idle = agents > executing + waiting ? agents - executing - waiting : 0;
     /* All of this process but what stages computed in it: turns, commits, hashes, quotes, the display. */

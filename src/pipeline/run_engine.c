@@ -57,6 +57,8 @@ void run_tick_progress(struct run *run, struct turn *turn, struct run_progress *
                                                    : run->deadline_at_ns > turn->now_ns
                                                        ? run->deadline_at_ns - turn->now_ns
                                                        : 0};
+    for (unsigned a = 0; a < run->pipeline->agent_count; a++)
+        ret->instances[a] = run_agents_here(run, a);
 }
 
 void run_show(struct run *run, struct turn *turn, struct run_event *event) {
@@ -192,7 +194,8 @@ static bool ask_one(struct run *run, struct turn *turn) {
 }
 
 static bool ask_budget_left(const struct run *run) {
-    return !run->stopping && !run->exhausted && study_asked(run->study) < run->trial_limit;
+    return !run->stopping && !run->exhausted &&
+           study_asked(run->study) < run->trial_limit - run->feedback.shed;
 }
 
 /* A task is cut shortly before the deadline, so that its worker can still answer; the run's own timer comes
@@ -300,23 +303,22 @@ void run_continue(struct run *run, struct turn *turn) {
     while (run->in_flight < run->parallel && ask_budget_left(run) && !deadline_passed(run, turn))
         if (!ask_one(run, turn))
             break;
-    if (run->in_flight > 0 || ask_budget_left(run))
+    run_feedback_look(run, turn);
+    if (run->in_flight > 0 || ask_budget_left(run) || run_feedback_reconsiders(run, turn))
         return;
     run->testing = true;
     if (run_tests(run, turn) || run->finishing)
         return;
+    if (run->feedback.shed > 0 && run->state == RUN_RUNNING)
+        run->state = RUN_DEADLINE; /* more time is what it lacked */
+    run_feedback_ended(run, turn);
     check_objective(run);
     run->finishing = true;
     write_summary(run, turn);
 }
 
 static void drain_agents(struct run *run, struct turn *turn) {
-    for (unsigned i = 0; i < run->agent_count; i++) {
-        struct message *message = message_new(run->runtime, MESSAGE_AGENT_DRAIN, 0);
-        if (message != NULL)
-            IGNORE(actor_send(run->runtime, turn, run->agents[i], &message), "one that is gone has drained");
-        message_free(&message);
-    }
+    run_agents_drain(run, turn);
     uint64_t timer;
     if (run->agents_live == 0 ||
         timer_start(turn, turn->now_ns + 7000000000u, run_token(TOKEN_TIMER_AGENTS, 0), &timer) != TROUPE_OK)
@@ -339,9 +341,8 @@ static void on_start(struct run *run, struct turn *turn) {
     run->started = true;
     run->start_ns = turn->now_ns;
     run->process_cpu_ns = env_process_cpu(run->env);
-    for (unsigned i = 0; i < run->agent_count; i++)
-        if (actor_monitor(turn, run->agents[i], run_token(TOKEN_AGENT_DOWN, i)) == TROUPE_OK)
-            run->agents_live++;
+    run_agents_watch(run, turn);
+    run->slots_since_ns = turn->now_ns;
     if (run->pipeline->deadline_ns != 0) {
         uint64_t left = run->pipeline->deadline_ns > run->elapsed_before_ns
                             ? run->pipeline->deadline_ns - run->elapsed_before_ns
@@ -481,9 +482,7 @@ static void on_job(struct run *run, struct turn *turn, const struct message_job 
 
 /* A lost row is a start that nobody learns from: no reason to fail the run. */
 static void write_agent_start(struct run *run, struct turn *turn, const struct message_agent_event *event) {
-    unsigned agent = 0;
-    while (agent < run->agent_count && run->agents[agent] != event->agent)
-        agent++;
+    unsigned agent = run_agents_find(run, event->agent);
     if (agent == run->agent_count || !run->started || run->error != TROUPE_OK || run->finishing)
         return;
     struct buffer text;
@@ -515,8 +514,7 @@ static void on_agent_event(struct run *run, struct turn *turn, const struct mess
 static void on_down(struct run *run, struct turn *turn, const struct message_down *down) {
     if (run_token_kind(down->token) != TOKEN_AGENT_DOWN)
         return;
-    if (run->agents_live > 0)
-        run->agents_live--;
+    run_agents_down(run, run_token_value(down->token));
     if (run->summary_written && run->agents_live == 0)
         runtime_stop(run->runtime);
     (void)turn;
@@ -546,6 +544,14 @@ static void engine_handle(struct turn *turn, void *state, const struct message *
     case MESSAGE_DOWN:
         on_down(run, turn, MESSAGE_PAYLOAD(message, const struct message_down));
         break;
+    case MESSAGE_FEEDBACK:
+        run_feedback_answer(run, turn, MESSAGE_PAYLOAD(message, const struct feedback));
+        run_continue(run, turn);
+        break;
+    case MESSAGE_ASK_FAILED:
+        run_feedback_unanswered(run);
+        run_continue(run, turn);
+        break;
     case MESSAGE_RUN_STOP:
         stop_search(run, turn, RUN_STOPPED,
                     "interrupted: no new trials, what runs is cancelled; once more stops at once");
@@ -559,7 +565,11 @@ static void engine_handle(struct turn *turn, void *state, const struct message *
 }
 
 enum troupe_error run_spawn_engine(struct run *run, struct fault *fault) {
-    struct actor_spec spec = {.name = "run", .handle = engine_handle, .state = run, .mailbox_len_max = 8192};
+    struct actor_spec spec = {.name = "run",
+                              .handle = engine_handle,
+                              .state = run,
+                              .mailbox_len_max = 8192,
+                              .pinned = run->pipeline->feedback == FEEDBACK_AUTO}; /* it starts agents */
     enum troupe_error error = actor_spawn(run->runtime, &spec, &run->self);
     return error == TROUPE_OK ? error
                               : fault_set(fault, error, run->id, "the run's actor could not be started");

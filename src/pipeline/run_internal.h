@@ -150,6 +150,33 @@ struct agent_clock { /* of one instance: the union of its executions */
     unsigned agent; /* index in the pipeline; UINT_MAX: unknown */
 };
 
+#define FEEDBACK_EFFECTS_MAX 32
+struct feedback_effect { /* of a step that was taken */
+    enum feedback_kind kind;
+    int agent; /* of the pipeline; -1: of none */
+    unsigned count;
+    int64_t at_us; /* running time */
+    struct feedback_forecast before, after;
+    double rate_before, rate_after; /* trials told a second; 0: too few to say */
+    enum { EFFECT_OPEN, EFFECT_KEPT, EFFECT_TAKEN_BACK } outcome;
+};
+struct run_feedback {
+    bool asked;                     /* an answer is awaited */
+    bool measuring;                 /* the last effect waits for its rate */
+    bool held[PIPELINE_AGENTS_MAX]; /* its number is left as it is */
+    uint64_t next_ns;
+    unsigned shed;       /* trials of the budget that are not begun */
+    unsigned told_asked; /* trials, when it was asked last */
+    unsigned told_from;
+    uint64_t from_ns; /* what a rate is taken since */
+    uint64_t advised; /* hash of the last advice */
+    unsigned effect_count, effects_dropped;
+    struct feedback_effect effects[FEEDBACK_EFFECTS_MAX];
+};
+
+enum run_instance { INSTANCE_ABSENT, INSTANCE_HERE, INSTANCE_LEAVING, INSTANCE_GONE };
+struct run_agents;
+
 struct run {
     struct env *env;
     struct account *account;
@@ -206,9 +233,14 @@ struct run {
     const struct configuration *fixed; /* --configuration: the one trial of this run */
     struct configuration *fixed_own;   /* at a resume */
 
-    actor_ref agents[PIPELINE_INSTANCES_MAX];
+    struct run_agents *agent_parts;
+    actor_ref agents[PIPELINE_INSTANCES_MAX]; /* by index; of one that left the last that had it */
+    enum run_instance agent_states[PIPELINE_INSTANCES_MAX];
+    unsigned agent_first[PIPELINE_AGENTS_MAX]; /* index of each agent's instance 0 */
     unsigned agent_count, agents_live;
-    struct agents *const *agent_handles; /* by the pipeline's agents; NULL before they start */
+    uint64_t slots_time_ns, slots_since_ns;   /* slots x time until then */
+    unsigned stage_seen[PIPELINE_STAGES_MAX]; /* executions that ended well */
+    struct run_feedback feedback;
     struct run_trace trace;
     struct run_turns turns;
     struct buffer response;
@@ -219,8 +251,6 @@ MUST_CHECK enum troupe_error run_spawn_engine(struct run *run, struct fault *fau
 void run_tick_progress(struct run *run, struct turn *turn, struct run_progress *ret);
 void run_show(struct run *run, struct turn *turn, struct run_event *event);
 void run_line(struct run *run, struct turn *turn, unsigned trial, const char *format, ...) PRINTF_LIKE(4, 5);
-/* Answers of the agent's workers that belonged to no task of theirs, or to an attempt that is over: dropped. */
-uint64_t run_stale_answers(const struct run *run, unsigned agent);
 /* Ends the run with an error: no new trials; what is committed stays. */
 void run_fail(struct run *run, struct turn *turn, enum troupe_error error, const char *format, ...)
     PRINTF_LIKE(4, 5);
@@ -241,7 +271,8 @@ enum run_token {
     TOKEN_TRACE,
     TOKEN_TIMER_TURNS,
     TOKEN_TURNS,
-    TOKEN_WORK
+    TOKEN_WORK,
+    TOKEN_FEEDBACK
 };
 #define TOKEN_VALUE_NONE UINT32_MAX /* of no trial, and nobody decides by it */
 uint64_t run_token(enum run_token kind, unsigned value);
@@ -252,6 +283,34 @@ bool run_write(struct run *run, struct turn *turn, const struct store_row *row, 
 /* The same with a text that is freed here; false, and the run fails, also when it lacks memory. */
 bool run_write_text(struct run *run, struct turn *turn, const struct store_row *row, const char *name,
                     struct buffer *text, uint64_t token);
+
+/* run_agents.c: instances by index */
+MUST_CHECK enum troupe_error run_agents_create(struct run *run, struct fault *fault);
+MUST_CHECK enum troupe_error run_agents_start(struct run *run, struct fault *fault);
+void run_agents_free(struct run *run); /* after runtime_free */
+void run_agents_watch(struct run *run, struct turn *turn);
+void run_agents_drain(struct run *run, struct turn *turn);
+void run_agents_count(struct run *run, uint64_t now_ns); /* slots, parallel: after each change */
+MUST_CHECK enum troupe_error run_agents_add(struct run *run, struct turn *turn, unsigned agent,
+                                            struct fault *fault); /* LIMIT */
+/* The one that came last is asked to finish what it has and go; false: nobody could be asked. */
+bool run_agents_retire(struct run *run, struct turn *turn, unsigned agent);
+void run_agents_down(struct run *run, unsigned index);
+unsigned run_agents_here(const struct run *run, unsigned agent);
+unsigned run_agents_find(const struct run *run, actor_ref actor); /* agent_count: none */
+bool run_agents_in_process(const struct run *run, actor_ref actor);
+/* Answers of the agent's workers that belonged to no task of theirs, or to an attempt that is over: dropped. */
+uint64_t run_stale_answers(const struct run *run, unsigned agent);
+
+/* run_feedback.c */
+void run_feedback_look(struct run *run, struct turn *turn); /* asks what would help, when it is time to */
+/* True: before the search ends for what was shed, an answer is awaited. */
+bool run_feedback_reconsiders(struct run *run, struct turn *turn);
+void run_feedback_answer(struct run *run, struct turn *turn, const struct feedback *answer);
+void run_feedback_unanswered(struct run *run);
+void run_feedback_told(struct run *run, struct turn *turn);  /* a trial was */
+void run_feedback_ended(struct run *run, struct turn *turn); /* the search */
+void run_feedback_write(const struct run *run, struct json *json);
 
 /* run_trial.c */
 struct trial *trial_new(struct run *run, struct turn *turn, unsigned number,

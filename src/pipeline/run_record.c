@@ -377,11 +377,11 @@ static enum troupe_error name_agents(struct run_record *record, struct fault *fa
     const struct pipeline *pipeline = record->pipeline;
     unsigned count = 0;
     for (unsigned i = 0; i < pipeline->agent_count; i++)
-        count += pipeline->agents[i].instances;
+        count += pipeline->agents[i].instances_max;
     record->agents = ARENA_ARRAY(&record->arena, const char *, count + 1);
     bool made = record->agents != NULL;
     for (unsigned i = 0; i < pipeline->agent_count && made; i++)
-        for (unsigned instance = 0; instance < pipeline->agents[i].instances && made; instance++) {
+        for (unsigned instance = 0; instance < pipeline->agents[i].instances_max && made; instance++) {
             const char *name = arena_format(&record->arena, "%s/%u", pipeline->agents[i].name, instance);
             record->agents[record->agent_count++] = name;
             made = name != NULL;

@@ -86,6 +86,7 @@ static struct task *stage_task(struct run *run, struct turn *turn, struct trial 
     task->submitted_ns = turn->now_ns;
     task->deadline_ns = trial->testing || run->deadline_at_ns == 0 ? UINT64_MAX : run->deadline_at_ns;
     task->timeout_ns = definition->timeout_ns;
+    task->expected_ns = run->stage_seen[stage] > 0 ? 0 : definition->expected_ns;
     if (definition->size > 0) {
         double size = trial->configuration.values[definition->size - 1];
         task->size = size > 0 ? size : 0; /* NaN: inactive */
@@ -290,9 +291,8 @@ static bool write_row(struct run *run, struct turn *turn, struct trial *trial, u
         json_field_int(&json, "core_wait_us", (int64_t)(at->core_wait_ns / 1000));
     if (message != NULL)
         json_field_string(&json, "message", message);
-    for (unsigned i = 0; i < run->agent_count; i++)
-        if (run->agents[i] == at->agent)
-            json_field_int(&json, "agent", i);
+    if (run_agents_find(run, at->agent) < run->agent_count)
+        json_field_int(&json, "agent", run_agents_find(run, at->agent));
     /* of the run's running time, over resumes: ready, assigned, accepted, started, ended, done */
     const uint64_t start = run->start_ns, before = run->elapsed_before_ns;
     json_key(&json, "times_us");
@@ -409,6 +409,7 @@ void stage_task_ended(struct run *run, struct turn *turn, struct task *task) {
     }
     if (!keeps)
         work_remove(run, turn, task->artifact_directory);
+    run->stage_seen[stage] += task->state == TASK_OK;
     struct stage_times *times = &trial->stages[stage].times;
     trial->stages[stage].agent = task->agent;
     trial->stages[stage].cpu_ns = task->result != NULL ? task->result->cpu_ns : 0;

@@ -295,6 +295,7 @@ void trial_committed(struct run *run, struct turn *turn, struct trial *trial) {
         run->baseline_objective = trial->objective;
     }
     account_trial(run, trial);
+    run_feedback_told(run, turn);
     trace_emit(run->trace.tracer, turn->worker, TRACE_TRIAL_ENDED,
                task_id_span((struct task_id){.run = 1, .trial = trial->number}), trial->number, trial->state);
     if (!record_trial(run, trial)) {

@@ -37,9 +37,9 @@ static enum troupe_error parse_speed(const char *text, const struct pipeline *pi
         names[a] = pipeline->agents[a].name;
         if (strcmp(names[a], ret->agent) != 0)
             continue;
-        if (instance >= (int64_t)pipeline->agents[a].instances)
+        if (instance >= (int64_t)pipeline->agents[a].instances_max)
             return fault_set(fault, TROUPE_USAGE, "--assume", "agent '%s' has instances 0 to %u, not %lld",
-                             names[a], pipeline->agents[a].instances - 1, (long long)instance);
+                             names[a], pipeline->agents[a].instances_max - 1, (long long)instance);
         ret->kind = ASSUME_SPEED;
         ret->instance = (int)instance;
         return TROUPE_OK;

@@ -37,6 +37,12 @@ static uint64_t node_hash(const struct node *node) {
 
 /* ---- members: number ---- */
 
+/* What has another member as its default changes when it is written, not with that. */
+static int64_t as_written(const struct node *of, const char *name) {
+    const struct node *node = of != NULL ? node_get(of, name) : NULL;
+    return node != NULL && node_kind(node) == DOCUMENT_INT ? node_int(node) : 0;
+}
+
 #define NUMBER(name, expression)                                                                             \
     static uint64_t name(const struct pipeline *pipeline, unsigned at) {                                     \
         (void)at;                                                                                            \
@@ -50,6 +56,10 @@ NUMBER(seed, pipeline->study.seed)
 NUMBER(deterministic, pipeline->study.deterministic)
 NUMBER(startup, pipeline->study.startup)
 NUMBER(instances, pipeline->agents[at].instances)
+NUMBER(instances_min, as_written(pipeline->agents[at].node, "instances_min"))
+NUMBER(instances_max, as_written(pipeline->agents[at].node, "instances_max"))
+NUMBER(expected, pipeline->stages[at].expected_ns)
+NUMBER(feedback_hash, (uint64_t)pipeline->feedback * 2 + pipeline->shed_late)
 NUMBER(batch_max, pipeline->agents[at].batch_max)
 NUMBER(window, pipeline->agents[at].window)
 NUMBER(batch_wait, pipeline->agents[at].batch_wait_ns)
@@ -209,6 +219,7 @@ static const struct member members[] = {
     {OF_PIPELINE, "options", options_hash, SHOWN_NOT, CHANGE_REFUSED,
      "the options of the process are not modelled"},
     {OF_PIPELINE, "resources", resources_hash, SHOWN_NOT, CHANGE_EXPRESSED, ""},
+    {OF_PIPELINE, "feedback", feedback_hash, SHOWN_NOT, CHANGE_EXPRESSED, ""},
     {OF_PIPELINE, "budget.trials", trials, SHOWN_NUMBER, CHANGE_DRAWN,
      "trials beyond the record's take times of like ones in it"},
     {OF_PIPELINE, "budget.deadline", deadline, SHOWN_DURATION, CHANGE_DRAWN,
@@ -228,6 +239,8 @@ static const struct member members[] = {
     {OF_AGENT, "capabilities", capabilities_hash, SHOWN_NOT, CHANGE_REFUSED,
      "how long a stage takes at another agent was not measured; run it once, then ask again"},
     {OF_AGENT, "instances", instances, SHOWN_NUMBER, CHANGE_EXPRESSED, ""},
+    {OF_AGENT, "instances_min", instances_min, SHOWN_NUMBER, CHANGE_EXPRESSED, ""},
+    {OF_AGENT, "instances_max", instances_max, SHOWN_NUMBER, CHANGE_EXPRESSED, ""},
     {OF_AGENT, "batch_max", batch_max, SHOWN_NUMBER, CHANGE_EXPRESSED, ""},
     {OF_AGENT, "batch_wait_ms", batch_wait, SHOWN_DURATION, CHANGE_EXPRESSED, ""},
     {OF_AGENT, "window", window, SHOWN_NUMBER, CHANGE_EXPRESSED, ""},
@@ -245,6 +258,7 @@ static const struct member members[] = {
     {OF_STAGE, "timeout", stage_timeout, SHOWN_DURATION, CHANGE_DRAWN,
      "attempts that were cut short in the record stay as short as they were"},
     {OF_STAGE, "retries", retries, SHOWN_NUMBER, CHANGE_EXPRESSED, ""},
+    {OF_STAGE, "expected", expected, SHOWN_DURATION, CHANGE_EXPRESSED, ""},
     {OF_STAGE, "size", size_variable, SHOWN_NOT, CHANGE_EXPRESSED, ""},
     {OF_STAGE, "cache", cache, SHOWN_SWITCH, CHANGE_EXPRESSED, ""},
     {OF_STAGE, "idempotent", idempotent, SHOWN_SWITCH, CHANGE_DRAWN,

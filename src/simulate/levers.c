@@ -45,6 +45,11 @@ static bool in_trial(const struct pipeline *pipeline, const struct pipeline_agen
 /* What the instances hold must be there, and tasks must keep what they had. */
 static void set_instances(const struct pipeline *pipeline, const struct pipeline_agent *agent, unsigned count,
                           struct lever *lever) {
+    /* What is not written follows the number itself. */
+    if (count > agent->instances_max && agent->instances_max != agent->instances)
+        set(lever, "agents.%s.instances_max=%u", agent->name, count);
+    if (count < agent->instances_min && agent->instances_min != agent->instances)
+        set(lever, "agents.%s.instances_min=%u", agent->name, count);
     set(lever, "agents.%s.instances=%u", agent->name, count);
     for (unsigned r = 0; r < pipeline->resource_names.count && count > agent->instances; r++)
         if (agent->resources.amount[r] > 0)

@@ -325,7 +325,7 @@ static enum troupe_error fit_agents(struct fitting *fitting) {
     for (unsigned a = 0; a < model->agent_count; a++) {
         struct model_agent *agent = &model->agents[a];
         agent->name = arena_copy(&model->arena, pipeline->agents[a].name, strlen(pipeline->agents[a].name));
-        agent->instances = pipeline->agents[a].instances;
+        agent->instances = pipeline->agents[a].instances_max; /* records name them so */
         if (agent->name == NULL)
             return no_memory(fitting);
         enum troupe_error error = fit_starts(fitting, agent);

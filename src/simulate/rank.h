@@ -19,7 +19,7 @@ enum lever_kind {
     LEVER_FEWER,    /* instances: what could be given back */
     LEVER_BUDGET    /* more or less to do: no gain, but what it costs */
 };
-#define LEVER_SETS_MAX 4
+#define LEVER_SETS_MAX 6
 struct lever {
     enum lever_kind kind;
     bool assumed;    /* sets[0] is for --assume: nothing that a definition says */

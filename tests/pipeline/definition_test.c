@@ -19,11 +19,13 @@ static const char whole[] =
     "  x: {float: [0, 1], default: 0.5}\n"
     "  kind: {choice: [a, b], default: a}\n"
     "constraints: ['x < 0.9']\n"
-    "resources: {gpu: 4, memory: 8GiB}\n"
+    "resources: {gpu: 5, memory: 8GiB}\n"
     "agents:\n"
     "  worker:\n"
     "    command: [python3, worker.py, 3]\n"
     "    instances: 2\n"
+    "    instances_min: 1\n"
+    "    instances_max: 3\n"
     "    batch_max: 4\n"
     "    batch_wait_ms: 20\n"
     "    window: 8\n"
@@ -69,6 +71,10 @@ static void agents_are_as_written(const struct pipeline *pipeline) {
     assert_string_equal(worker->argv[2], "3"); /* a number is a word too */
     assert_null(worker->argv[3]);
     assert_int_equal(worker->instances, 2);
+    assert_int_equal(worker->instances_min, 1);
+    assert_int_equal(worker->instances_max, 3);
+    assert_int_equal(looker->instances_min, looker->instances);
+    assert_int_equal(looker->instances_max, looker->instances);
     assert_int_equal(worker->batch_max, 4);
     assert_int_equal(worker->window, 8);
     assert_int_equal(worker->batch_wait_ns, 20000000);
@@ -113,8 +119,8 @@ static void everything_is_where_it_belongs(void **state) {
     stages_are_as_written(pipeline);
     assert_string_equal(pipeline->name, "whole");
     assert_string_equal(pipeline->directory, "/somewhere");
-    assert_int_equal(pipeline->resources.amount[0], 4);
-    assert_int_equal(pipeline->resources_free.amount[0], 2); /* two instances hold one each */
+    assert_int_equal(pipeline->resources.amount[0], 5);
+    assert_int_equal(pipeline->resources_free.amount[0], 2); /* up to three instances hold one each */
     assert_int_equal(pipeline->resources.amount[1], INT64_C(8) << 30);
     assert_int_equal(pipeline->stages[0].resources.amount[1], INT64_C(512) << 20);
     assert_int_equal(pipeline->objective_stage, 0);

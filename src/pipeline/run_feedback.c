@@ -1,0 +1,359 @@
+/* run_feedback: what would help, asked of the coordinator and done: more agents when trials would be late, fewer when idle
+ * ones are not needed, no trials that would end after the deadline. What was foreseen is told beside what came of it, and
+ * what hurt is taken back.
+ *
+ * Asked when a trial was told, and once at the start where every stage says what is `expected`; at most every LOOK_EVERY_NS
+ * and not while a step waits for its effect. The effect is the rate at which trials are told, before and after; a run that
+ * ends before that is known says how it ended.
+ * Threads: the engine's turns. Memory: struct run. Failure: no memory, or a coordinator that does not answer: no step. */
+#include "pipeline/run_internal.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LOOK_EVERY_NS UINT64_C(1000000000)
+#define ANSWER_NS UINT64_C(5000000000)
+#define ADVISED_MAX 16 /* agents; whoever may only advise is not held to instances_max */
+#define TOLD_MIN 4     /* trials, and two for each in flight, that a rate is taken of */
+#define HURT_MORE 0.95 /* with more agents the rate is to be at least so much of what it was */
+#define HURT_FEWER 0.9 /* with fewer */
+
+/* ---- asking ---- */
+
+/* Trials that will still be asked for; UINT_MAX: nobody knows. */
+static unsigned trials_left(const struct run *run) {
+    if (run->trial_limit == UINT_MAX)
+        return UINT_MAX;
+    unsigned asked = study_asked(run->study);
+    return run->exhausted || asked >= run->trial_limit ? 0 : run->trial_limit - asked;
+}
+
+static bool known(const struct run *run, unsigned stage) {
+    return run->stage_seen[stage] > 0 || run->pipeline->stages[stage].expected_ns > 0;
+}
+
+static unsigned not_begun(const struct run *run, unsigned stage) {
+    unsigned count = 0;
+    for (unsigned t = 0; t < ARRAY_COUNT(run->trials); t++)
+        count += run->trials[t] != NULL && !run->trials[t]->ended && !run->trials[t]->testing &&
+                 run->trials[t]->stages[stage].state == STAGE_BLOCKED;
+    return count;
+}
+
+static void outlook_tasks(const struct run *run, struct message_outlook *outlook) {
+    const struct pipeline *pipeline = run->pipeline;
+    unsigned left = trials_left(run);
+    for (unsigned s = 0; s < pipeline->stage_count; s++) {
+        const struct pipeline_stage *stage = &pipeline->stages[s];
+        if (!stage->in_trial)
+            continue;
+        outlook->tasks[outlook->task_count++] =
+            (struct outlook_tasks){.capability = stage->capability,
+                                   .count = left + not_begun(run, s),
+                                   .expected_ns = run->stage_seen[s] > 0 ? 0 : stage->expected_ns,
+                                   .deadline_ns = run->deadline_at_ns != 0 ? run->deadline_at_ns : UINT64_MAX,
+                                   .resources = stage->resources};
+    }
+}
+
+static void outlook_agents(const struct run *run, struct message_outlook *outlook) {
+    bool advises = run->pipeline->feedback == FEEDBACK_ADVISE;
+    for (unsigned a = 0; a < run->pipeline->agent_count; a++) {
+        const struct pipeline_agent *agent = &run->pipeline->agents[a];
+        unsigned here = run_agents_here(run, a), free = 0, least = advises ? 1 : agent->instances_min;
+        for (unsigned i = 0; i < agent->instances_max; i++)
+            free += run->agent_states[run->agent_first[a] + i] == INSTANCE_ABSENT;
+        struct outlook_agent *told = &outlook->agents[outlook->agent_count++];
+        *told = (struct outlook_agent){.more = advises ? ADVISED_MAX : free,
+                                       .fewer = here < least ? 0 : here - least};
+        if (run->feedback.held[a])
+            told->more = told->fewer = 0;
+        snprintf(told->name, sizeof told->name, "%s", agent->name);
+    }
+}
+
+static bool possible(const struct run *run) {
+    if (run->pipeline->feedback == FEEDBACK_OFF || run->feedback.asked || run->stopping || run->testing ||
+        run->finishing || run->trial_limit == UINT_MAX || trials_left(run) == 0)
+        return false;
+    for (unsigned s = 0; s < run->pipeline->stage_count; s++)
+        if (run->pipeline->stages[s].in_trial && !known(run, s))
+            return false;
+    return true;
+}
+
+static void ask(struct run *run, struct turn *turn) {
+    struct message *message = message_new(run->runtime, MESSAGE_OUTLOOK, sizeof(struct message_outlook));
+    if (message == NULL)
+        return;
+    struct message_outlook *outlook = MESSAGE_PAYLOAD(message, struct message_outlook);
+    outlook_tasks(run, outlook);
+    outlook_agents(run, outlook);
+    run->feedback.asked =
+        actor_ask(turn, run->coordinator, &message, run_token(TOKEN_FEEDBACK, 0), ANSWER_NS) == TROUPE_OK;
+    run->feedback.next_ns = turn->now_ns + LOOK_EVERY_NS;
+    run->feedback.told_asked = run->told;
+    message_free(&message);
+}
+
+void run_feedback_look(struct run *run, struct turn *turn) {
+    if (turn->now_ns >= run->feedback.next_ns && !run->feedback.measuring && possible(run))
+        ask(run, turn);
+}
+
+/* What was shed by what was foreseen then may fit by what is known now. */
+bool run_feedback_reconsiders(struct run *run, struct turn *turn) {
+    if (run->feedback.shed > 0 && run->feedback.told_asked != run->told && possible(run))
+        ask(run, turn);
+    return run->feedback.shed > 0 && run->feedback.asked;
+}
+
+void run_feedback_unanswered(struct run *run) {
+    run->feedback.asked = false;
+}
+
+/* ---- doing ---- */
+
+static double running_s(const struct run *run, uint64_t at_ns) {
+    return (double)running_us(run, at_ns) / 1e6;
+}
+
+static const char *foreseen(const struct run *run, const struct feedback_step *step, char text[160]) {
+    snprintf(text, 160, "%u of %u tasks late -> %u, the last one at %.1f s -> %.1f s", step->before.late,
+             step->before.tasks, step->after.late, running_s(run, step->before.finish_ns),
+             running_s(run, step->after.finish_ns));
+    return text;
+}
+
+static int agent_named(const struct run *run, const char *name) {
+    for (unsigned a = 0; a < run->pipeline->agent_count; a++)
+        if (strcmp(run->pipeline->agents[a].name, name) == 0)
+            return (int)a;
+    return -1;
+}
+
+/* Trials told a second since `from_ns`; 0: too few. */
+static double rate_since(const struct run *run, unsigned told_from, uint64_t from_ns, uint64_t now_ns) {
+    unsigned told = run->told - told_from;
+    return told < TOLD_MIN + 2 * run->parallel || now_ns <= from_ns ? 0
+                                                                    : told * 1e9 / (double)(now_ns - from_ns);
+}
+
+static unsigned change(struct run *run, struct turn *turn, unsigned agent, bool more, unsigned count) {
+    unsigned done = 0;
+    struct fault fault = {0};
+    while (done < count) {
+        if (more && run_agents_add(run, turn, agent, &fault) != TROUPE_OK) {
+            run_line(run, turn, UINT32_MAX, "feedback: no further instance of '%s': %s",
+                     run->pipeline->agents[agent].name, fault.text);
+            run->feedback.held[agent] = true; /* not tried again and again */
+            break;
+        }
+        if (!more && !run_agents_retire(run, turn, agent))
+            break;
+        done++;
+    }
+    return done;
+}
+
+/* What the rate would be without the step, by times that were seen; 0: by none. */
+static double rate_foreseen(const struct run *run, const struct feedback_step *step, uint64_t now_ns) {
+    unsigned stages = 0;
+    for (unsigned s = 0; s < run->pipeline->stage_count; s++) {
+        stages += run->pipeline->stages[s].in_trial;
+        if (run->pipeline->stages[s].in_trial && run->stage_seen[s] == 0)
+            return 0;
+    }
+    return step->before.finish_ns <= now_ns
+               ? 0
+               : (double)step->before.tasks / stages * 1e9 / (double)(step->before.finish_ns - now_ns);
+}
+
+static void note_effect(struct run *run, struct turn *turn, const struct feedback_step *step, int agent,
+                        unsigned count) {
+    struct run_feedback *feedback = &run->feedback;
+    if (feedback->effect_count == FEEDBACK_EFFECTS_MAX) {
+        feedback->effects_dropped++;
+        return;
+    }
+    feedback->effects[feedback->effect_count++] = (struct feedback_effect){
+        .kind = step->kind,
+        .agent = agent,
+        .count = count,
+        .at_us = running_us(run, turn->now_ns),
+        .before = step->before,
+        .after = step->after,
+        .rate_before = rate_since(run, feedback->told_from, feedback->from_ns, turn->now_ns)};
+    struct feedback_effect *effect = &feedback->effects[feedback->effect_count - 1];
+    if (effect->rate_before == 0)
+        effect->rate_before = rate_foreseen(run, step, turn->now_ns);
+    feedback->measuring = agent >= 0;
+    feedback->told_from = run->told;
+    feedback->from_ns = turn->now_ns;
+}
+
+static void come_or_go(struct run *run, struct turn *turn, const struct feedback_step *step) {
+    char text[160];
+    int agent = agent_named(run, step->agent);
+    bool more = step->kind == FEEDBACK_SPAWN;
+    if (agent < 0)
+        return;
+    unsigned here = run_agents_here(run, (unsigned)agent);
+    unsigned done = change(run, turn, (unsigned)agent, more, step->count);
+    if (done == 0)
+        return;
+    run_line(run, turn, UINT32_MAX, "feedback: %u %s of '%s' (%u -> %u): foreseen: %s", done,
+             more ? "more" : "fewer", step->agent, here, run_agents_here(run, (unsigned)agent),
+             foreseen(run, step, text));
+    note_effect(run, turn, step, agent, done);
+}
+
+/* Tasks of a chain are one trial. */
+static void shed(struct run *run, struct turn *turn, const struct feedback *answer) {
+    unsigned tasks = 0, stages = 0, left = trials_left(run), before = run->feedback.shed;
+    const struct feedback_step *last = NULL;
+    for (unsigned i = 0; i < answer->count; i++)
+        if (answer->steps[i].kind == FEEDBACK_SHED) {
+            last = &answer->steps[i];
+            tasks += last->count;
+        }
+    for (unsigned s = 0; s < run->pipeline->stage_count; s++)
+        stages += run->pipeline->stages[s].in_trial;
+    unsigned trials = stages > 0 ? tasks / stages : 0;
+    run->feedback.shed = trials < left ? trials : left;
+    if (run->feedback.shed == before)
+        return;
+    run_line(run, turn, UINT32_MAX, "feedback: %u of the %u trials to come would be late: not begun",
+             run->feedback.shed, left);
+    if (last != NULL && before == 0)
+        note_effect(run, turn, last, -1, run->feedback.shed);
+}
+
+/* The same advice is given once. */
+static void advise(struct run *run, struct turn *turn, const struct feedback *answer) {
+    static const char *const words[FEEDBACK_KINDS] = {
+        [FEEDBACK_SPAWN] = "more of", [FEEDBACK_RETIRE] = "fewer of", [FEEDBACK_SHED] = "tasks fewer for"};
+    char text[160];
+    uint64_t said = 0;
+    bool more = false;
+    for (unsigned i = 0; i < answer->count; i++) {
+        const struct feedback_step *step = &answer->steps[i];
+        more |= step->kind == FEEDBACK_SPAWN && step->after.late == 0;
+        if (words[step->kind] != NULL)
+            said = hash_bytes(step->agent, strlen(step->agent), said ^ (step->kind << 16 | step->count));
+    }
+    if (said == run->feedback.advised)
+        return;
+    run->feedback.advised = said;
+    for (unsigned i = 0; i < answer->count; i++) {
+        const struct feedback_step *step = &answer->steps[i];
+        if (words[step->kind] != NULL && !(more && step->kind == FEEDBACK_SHED))
+            run_line(run, turn, UINT32_MAX, "advice: %u %s '%s': foreseen: %s", step->count,
+                     words[step->kind], step->agent, foreseen(run, step, text));
+    }
+}
+
+void run_feedback_answer(struct run *run, struct turn *turn, const struct feedback *answer) {
+    run->feedback.asked = false;
+    if (!answer->looked || run->stopping || run->testing || run->finishing)
+        return;
+    if (run->pipeline->feedback == FEEDBACK_ADVISE) {
+        advise(run, turn, answer);
+        return;
+    }
+    bool asked_more = false;
+    for (unsigned i = 0; i < answer->count; i++) {
+        const struct feedback_step *step = &answer->steps[i];
+        asked_more |= step->kind == FEEDBACK_SPAWN;
+        if (step->kind == FEEDBACK_SPAWN || step->kind == FEEDBACK_RETIRE)
+            come_or_go(run, turn, step);
+    }
+    if (run->pipeline->shed_late && !asked_more) /* what more agents save is not shed */
+        shed(run, turn, answer);
+}
+
+/* ---- what came of it ---- */
+
+static void take_back(struct run *run, struct turn *turn, struct feedback_effect *effect) {
+    unsigned agent = (unsigned)effect->agent;
+    bool more = effect->kind != FEEDBACK_SPAWN;
+    effect->outcome = EFFECT_TAKEN_BACK;
+    change(run, turn, agent, more, effect->count);
+    run->feedback.held[agent] = true;
+    run_line(run, turn, UINT32_MAX,
+             "feedback: with %u %s of '%s' %.3g trials a second became %.3g: taken back, and left so",
+             effect->count, more ? "fewer" : "more", run->pipeline->agents[agent].name, effect->rate_before,
+             effect->rate_after);
+}
+
+void run_feedback_told(struct run *run, struct turn *turn) {
+    struct run_feedback *feedback = &run->feedback;
+    if (feedback->from_ns == 0)
+        feedback->from_ns = run->first_trial_ns != 0 ? run->first_trial_ns : run->start_ns;
+    if (!feedback->measuring)
+        return;
+    struct feedback_effect *effect = &feedback->effects[feedback->effect_count - 1];
+    double rate = rate_since(run, feedback->told_from, feedback->from_ns, turn->now_ns);
+    if (rate == 0)
+        return;
+    feedback->measuring = false;
+    effect->rate_after = rate;
+    if (effect->rate_before == 0 || run->stopping)
+        return;
+    effect->outcome = EFFECT_KEPT;
+    if (rate < effect->rate_before * (effect->kind == FEEDBACK_SPAWN ? HURT_MORE : HURT_FEWER))
+        take_back(run, turn, effect);
+    else
+        run_line(run, turn, UINT32_MAX, "feedback: with %u %s of '%s' %.3g trials a second became %.3g: kept",
+                 effect->count, effect->kind == FEEDBACK_SPAWN ? "more" : "fewer",
+                 run->pipeline->agents[effect->agent].name, effect->rate_before, rate);
+    feedback->told_from = run->told;
+    feedback->from_ns = turn->now_ns;
+}
+
+void run_feedback_ended(struct run *run, struct turn *turn) {
+    if (run->feedback.effect_count == 0)
+        return;
+    const struct feedback_effect *last = &run->feedback.effects[run->feedback.effect_count - 1];
+    if (last->outcome == EFFECT_TAKEN_BACK)
+        return; /* nothing is foreseen any more */
+    run_line(
+        run, turn, UINT32_MAX,
+        "feedback: the last step foresaw %u tasks late and the end at %.1f s; the search ended at %.1f s, %s",
+        last->after.late, running_s(run, last->after.finish_ns), running_s(run, turn->now_ns),
+        run->state == RUN_DEADLINE ? "by its deadline" : "with all of its trials");
+}
+
+void run_feedback_write(const struct run *run, struct json *json) {
+    static const char *const outcomes[] = {"not judged", "kept", "taken back"};
+    if (run->pipeline->feedback != FEEDBACK_AUTO)
+        return;
+    json_key(json, "feedback");
+    json_array_begin(json);
+    for (unsigned i = 0; i < run->feedback.effect_count; i++) {
+        const struct feedback_effect *effect = &run->feedback.effects[i];
+        const struct feedback_forecast *const forecasts[] = {&effect->before, &effect->after};
+        json_object_begin(json);
+        json_field_real(json, "at_s", (double)effect->at_us / 1e6);
+        json_field_string(json, "step", feedback_kind_name(effect->kind));
+        if (effect->agent >= 0)
+            json_field_string(json, "agent", run->pipeline->agents[effect->agent].name);
+        json_field_int(json, "count", effect->count);
+        for (unsigned k = 0; k < ARRAY_COUNT(forecasts); k++) {
+            json_key(json, k == 0 ? "foreseen_before" : "foreseen_after");
+            json_object_begin(json);
+            json_field_int(json, "tasks", forecasts[k]->tasks);
+            json_field_int(json, "late", forecasts[k]->late);
+            json_field_real(json, "finish_s", running_s(run, forecasts[k]->finish_ns));
+            json_object_end(json);
+        }
+        if (effect->rate_before > 0)
+            json_field_real(json, "trials_per_s_before", effect->rate_before);
+        if (effect->rate_after > 0)
+            json_field_real(json, "trials_per_s_after", effect->rate_after);
+        json_field_string(json, "outcome", outcomes[effect->outcome]);
+        json_object_end(json);
+    }
+    json_array_end(json);
+}
