@@ -127,7 +127,8 @@ struct instance {
     unsigned capability_count;
     struct instance_capability {
         unsigned bit, held;
-        double share; /* of those held: their predicted times in those of one of no told size */
+        double share;         /* of those held: their predicted times in those of one of no told size */
+        uint64_t expected_ns; /* of those held: what is expected of them, which counts until one was seen */
         struct prediction prediction;
     } * capabilities;         /* those of the spec */
     uint64_t line_started_ns; /* since when the tasks of the line at the worker's head share its time */

@@ -68,6 +68,7 @@ static struct instance_capability *capability_of(const struct instance *instance
 static void capability_leave(struct instance *instance, const struct held *held) {
     struct instance_capability *capability = capability_of(instance, held->task->capability);
     capability->held--;
+    capability->expected_ns -= held->task->expected_ns;
     capability->share = capability->held > 0 ? capability->share - held->share : 0; /* no rounding is left */
 }
 
@@ -76,14 +77,16 @@ static uint64_t backlog_ns(const struct instance *instance, uint64_t now_ns) {
     uint64_t total = 0;
     for (unsigned at = 0; at < instance->capability_count; at++) {
         struct instance_capability *capability = &instance->capabilities[at];
-        if (capability->held > 0)
+        if (capability->held > 0 && capability->prediction.count == 0)
+            total += capability->expected_ns;
+        else if (capability->held > 0)
             total += (uint64_t)(capability->share * (double)prediction_p50(&capability->prediction, 0, 0));
     }
     const struct held *head = instance->worker_first ? instance->worker_first : instance->running;
     if (head) {
         uint64_t behind = now_ns - head->task->started_ns;
         struct instance_capability *capability = capability_of(instance, head->task->capability);
-        uint64_t whole = prediction_p50(&capability->prediction, 0, head->task->size);
+        uint64_t whole = prediction_p50(&capability->prediction, head->task->expected_ns, head->task->size);
         whole = whole < total ? whole : total;
         total -= behind < whole ? behind : whole;
     }
@@ -168,6 +171,7 @@ static bool hold(struct instance *instance, struct task *task, actor_ref offerer
     struct instance_capability *capability = capability_of(instance, task->capability);
     held->share = prediction_share(&capability->prediction, task->size);
     capability->share += held->share;
+    capability->expected_ns += task->expected_ns;
     capability->held++;
     instance->held_count++;
     COUNT(instance, accepted, 1);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/assign_instance.h"
+#include "cli/assign_run.h"
 #include "cli/command.h"
 
 #define STEPS_LEAST 100000
@@ -13,8 +13,8 @@
 #define MORE_LIKE_MAX 16 /* agents of which copies are tried */
 
 struct assign_values {
-    bool refuse_late, advise, text;
-    int64_t steps_wanted;
+    bool refuse_late, advise, text, run;
+    int64_t steps_wanted, scale;
 };
 static const struct option_row rows[] = {
     {OPTION_NUMBER(0, INT64_MAX, struct assign_values, steps_wanted, "steps", 0, "N",
@@ -23,6 +23,12 @@ static const struct option_row rows[] = {
                  "refuse what no agent could end in time, instead of doing it late")},
     {OPTION_FLAG(struct assign_values, advise, "advise", 0,
                  "when something is late or refused: how many more agents would help, and like which one")},
+    {OPTION_FLAG(
+        struct assign_values, run, "run", 0,
+        "carry it out: a worker process for each agent, which sleeps for as long as a task takes; with "
+        "--advise the agents that are recommended then are started")},
+    {OPTION_NUMBER(1, 100, struct assign_values, scale, "scale", 0, "PERCENT",
+                   "of the instance's times, for --run (default: 100)")},
     {OPTION_FLAG(struct assign_values, text, "text", 0, "for a person instead of JSON")},
 };
 static const struct option_table options = {.rows = rows,
@@ -36,7 +42,8 @@ const struct command_page page_assign = {
     "then an early end. Prints the queues, what is late or refused and why, and\n"
     "time_us, what the decision took. The format of an instance: doc/assign.md.\n",
     "  troupe assign examples/assign/seed.json\n"
-    "  troupe assign examples/assign/seed.json --text --advise\n"};
+    "  troupe assign examples/assign/seed.json --text --advise\n"
+    "  troupe assign examples/assign/seed.json --text --advise --run --scale 10\n"};
 
 struct solved {
     const struct assign_instance *instance;
@@ -47,6 +54,7 @@ struct solved {
     uint32_t more,
         like; /* so many more agents like that one, idle, and nothing is late or refused; more 0: none help */
     uint64_t more_finish_ns;
+    const struct assign_run *run; /* NULL: it was not carried out */
 };
 
 static double in_unit(const struct solved *solved, uint64_t ns) {
@@ -162,6 +170,8 @@ static void write_json(const struct solved *solved, struct buffer *out) {
         json_field_real(&json, "makespan", in_unit(solved, solved->more_finish_ns));
         json_object_end(&json);
     }
+    if (solved->run != NULL)
+        assign_run_write_json(solved->run, solved->instance, &json);
     json_field_real(&json, "makespan", in_unit(solved, solved->summary.finish_ns));
     json_field_real(&json, "missed_weight", solved->summary.missed);
     json_field_real(&json, "weighted_tardiness", solved->summary.tardiness_ns / instance->unit_ns);
@@ -246,6 +256,8 @@ static void write_text(const struct solved *solved, struct buffer *out) {
         buffer_format(out, "with %u more like agent %" PRId64 " all are on time, the last at %g\n",
                       solved->more, instance->agent_ids[solved->like],
                       in_unit(solved, solved->more_finish_ns));
+    if (solved->run != NULL)
+        assign_run_write_text(solved->run, solved->instance, out);
 }
 
 /* ---- what would help ---- */
@@ -328,6 +340,7 @@ static enum troupe_error solve(struct session *session, struct assign_instance *
 enum troupe_error command_assign(struct session *session, int argc, const char *const *argv,
                                  struct fault *fault) {
     struct assign_values values = {.steps_wanted = -1};
+    struct assign_run run;
     struct option_words words = {.argc = argc, .argv = argv};
     struct assign_instance instance;
     struct document *document = NULL;
@@ -352,6 +365,14 @@ enum troupe_error command_assign(struct session *session, int argc, const char *
     }
     if (error == TROUPE_OK && values.advise && solved.summary.late + solved.summary.refused > 0)
         error = advise(session, &instance, &solved, fault);
+    if (error == TROUPE_OK && values.scale > 0 && !values.run)
+        error = fault_set(fault, TROUPE_USAGE, "--scale", "only --run takes time");
+    if (error == TROUPE_OK && values.run) {
+        double scale = values.scale > 0 ? (double)values.scale / 100 : 1;
+        error = assign_run(session->env, session->account, &session->arena, &instance, scale, values.advise,
+                           &run, fault);
+        solved.run = &run;
+    }
     buffer_clear(&text);
     if (error == TROUPE_OK && values.text)
         write_text(&solved, &text);

@@ -143,14 +143,50 @@ def advice(place):
     assert then["trouble"] == [] and "advice" not in then and then["makespan"] == plan["advice"]["makespan"], then
 
 
+def carried_out(place):
+    """The same by real workers at a twentieth of its times. The one with a backlog of 162 s says that it has no room in time,
+    so nothing is done there; what is foreseen is told, one more agent is recommended and started, and works."""
+    seed = os.path.join(ROOT, "examples/assign/seed.json")
+    with open(seed, encoding="utf-8") as file:
+        plan = assign(place, json.load(file), "--run", "--advise", "--scale", "5")
+    run = plan["run"]
+    assert run["said_late"] >= 2 and run["said_on_time"] + run["said_late"] == 10, run
+    assert (run["more_agents"], run["more_started"], run["agents"], run["late_with_more"]) == (1, True, 4, 0), run
+    assert [one["task"] for one in run["tasks"]] == list(range(1, 11)), run
+    assert run["on_time"] + run["late"] == 10 and run["late"] == sum(one["late"] for one in run["tasks"]), run
+    assert not any(one.get("agent") == "1" for one in run["tasks"]), run
+    assert any("+" in one.get("agent", "") for one in run["tasks"]), run
+
+
+def carried_out_with_refusals(place):
+    """Other speeds, kinds and needs: each task has one end, and who is nobody's is named with why."""
+    with open(os.path.join(ROOT, "examples/assign/trouble.json"), encoding="utf-8") as file:
+        run = assign(place, json.load(file), "--run", "--scale", "1")["run"]
+    assert "more_started" not in run and run["agents"] == 2, run
+    ends = {one["task"]: one for one in run["tasks"]}
+    assert sorted(ends) == [1, 2, 3, 4, 5] and "no agent has capability 'tpu'" in ends[3]["why"], ends
+    assert all("finish" in one or "why" in one for one in run["tasks"]), ends
+
+
+def not_carried_out():
+    for words, says in ((["examples/assign/pools.json", "--run"], "`resources` cannot be carried out"),
+                        (["examples/assign/seed.json", "--scale", "5"], "only --run takes time"),
+                        (["examples/assign/seed.json", "--run", "--scale", "101"], "1..100")):
+        done = subprocess.run([TROUPE, "assign", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode != 0 and says in done.stderr and done.stdout == "", (words, done)
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix="troupe-assign-") as place:
         wrong(place)
         refusals(place)
         advice(place)
         pools(place)
+        carried_out(place)
+        carried_out_with_refusals(place)
+    not_carried_out()
     examples()
-    print(f"{len(WRONG) + len(WRONG_POOLS) + 5} passed")
+    print(f"{len(WRONG) + len(WRONG_POOLS) + 8} passed")
 
 
 if __name__ == "__main__":
