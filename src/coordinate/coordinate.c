@@ -305,6 +305,7 @@ static void free_coordinator(struct coordinator *coordinator) {
         message_free(&coordinator->rounds[i].asked);
     message_free(&coordinator->step);
     plan_free(&coordinator->plan, coordinator->account);
+    memory_free(coordinator->account, coordinator->explained_slots);
     admission_free(&coordinator->admission, coordinator->account);
     speculation_free(coordinator);
     remedy_free(coordinator->remedy, coordinator->account);

@@ -93,6 +93,8 @@ struct coordinator {
     uint64_t timer, timer_ns; /* armed; timer_ns UINT64_MAX: not */
     uint64_t look_ns;  /* when to look again at what could be pulled; UINT64_MAX: when something happens */
     uint64_t retry_ns; /* something lacked memory: try again then; UINT64_MAX: nothing */
+    uint64_t *explained_slots; /* decision.c's scratch */
+    size_t explained_capacity;
     struct admission admission;
     struct straggling *straggling; /* speculation.c's; NULL: no task may be doubled */
     struct remedy *remedy;
@@ -166,6 +168,12 @@ void round_forget(struct claim *claim, bool accepted, bool on_time); /* it ended
 /* The one task to the one agent, outside of any plan; it has room. */
 void round_offer_one(struct coordinator *coordinator, struct turn *turn, struct claim *claim,
                      struct agent_view *view);
+
+/* ---- decision.c: why a task went where it went; nothing where nobody wants to know ---- */
+/* Of those that plan_assign offers, before they are sent; `round` may be NULL. */
+void decision_plan(struct coordinator *coordinator, const struct round *round, uint64_t now_ns);
+void decision_one(struct coordinator *coordinator, struct claim *claim, const struct agent_view *view,
+                  enum decision_kind kind, uint64_t now_ns);
 
 /* ---- speculation.c: a second agent for a straggler ---- */
 struct straggling;

@@ -187,6 +187,7 @@ static bool send_offer(struct coordinator *coordinator, struct turn *turn, struc
 
 unsigned round_offer(struct coordinator *coordinator, struct turn *turn, struct round *round) {
     unsigned sent = 0;
+    decision_plan(coordinator, round, turn->now_ns);
     for (unsigned i = 0; i < coordinator->snapshot.views_used; i++)
         if (coordinator->plan.offers[i].count)
             sent += send_offer(coordinator, turn, coordinator->snapshot.views[i], round);

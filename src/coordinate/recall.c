@@ -153,6 +153,7 @@ static void hand_on(struct coordinator *coordinator, struct turn *turn, struct t
         !resources_fit(&coordinator->free, &claim->demand->resources))
         return;
     wait_queue_remove(&coordinator->queue, claim);
+    decision_one(coordinator, claim, view, DECISION_PULLED, turn->now_ns);
     round_offer_one(coordinator, turn, claim, view);
 }
 

@@ -160,6 +160,7 @@ void speculation_double(struct coordinator *coordinator, struct turn *turn, stru
         return;
     }
     coordinator->counts.doubled++;
+    decision_one(coordinator, shadow, view, DECISION_DOUBLED, turn->now_ns);
     round_offer_one(coordinator, turn, shadow, view);
 }
 

@@ -139,6 +139,8 @@ static enum troupe_error start_parts(struct run *run, struct fault *fault) {
                                               .resources = run->pipeline->resources_free,
                                               .listener = run->self,
                                               .queue_len_max = run->options.task_queue_len_max,
+                                              .explain =
+                                                  run->options.disk_model == NULL && !run->options.no_store,
                                               .statistics = &run->coordinator_statistics};
     error =
         coordinator_start(run->runtime, run->registry, run->account, &coordinator, &run->coordinator, fault);

@@ -66,9 +66,10 @@ struct trial_stage {
     uint64_t key;
     struct stage_result *result;
     struct stage_times times;
-    actor_ref agent;               /* of the last attempt; 0: none */
-    uint64_t cpu_ns, core_wait_ns; /* of the last attempt; CORE_WAIT_UNKNOWN */
-    struct reuse_entry *entry;     /* that it computes or waits for */
+    actor_ref agent;                /* of the last attempt; 0: none */
+    uint64_t cpu_ns, core_wait_ns;  /* of the last attempt; CORE_WAIT_UNKNOWN */
+    struct task_decision *decision; /* of the last attempt that ended; may be NULL */
+    struct reuse_entry *entry;      /* that it computes or waits for */
     struct trial_stage *next_waiting;
     struct trial *trial;
 };
@@ -333,6 +334,9 @@ void stage_stored(struct run *run, struct turn *turn, struct trial *trial, unsig
                   struct stage_result *result);
 void stage_release(struct run *run, struct turn *turn,
                    struct trial_stage *stage); /* a trial that ends lets go */
+
+/* stage_decision.c: a member of the row; NULL: none */
+void stage_decision_write(const struct run *run, const struct task_decision *decision, struct json *json);
 
 /* run_work.c: the directory of an attempt */
 struct work_job {

@@ -74,4 +74,14 @@ void run_record_free(struct run_record *record); /* NULL is fine */
 /* NULL: the run has no such trial. */
 const struct record_trial *run_record_trial(const struct run_record *record, uint32_t number);
 
+/* How the attempt was given to its agent; attempt 0: the last that ended. *ret_execution is in the record. The decision's
+ * times are of the run's running time. NOT_FOUND: there is no such trial, stage or attempt, it has not ended, or it was not
+ * kept: says which. */
+MUST_CHECK enum troupe_error run_record_decision(struct env *env, struct account *account,
+                                                 const struct run_record *record, uint32_t trial,
+                                                 const char *stage, unsigned attempt,
+                                                 struct task_decision *ret_decision,
+                                                 const struct record_execution **ret_execution,
+                                                 struct fault *fault);
+
 #endif

@@ -293,6 +293,7 @@ static bool write_row(struct run *run, struct turn *turn, struct trial *trial, u
         json_field_string(&json, "message", message);
     if (run_agents_find(run, at->agent) < run->agent_count)
         json_field_int(&json, "agent", run_agents_find(run, at->agent));
+    stage_decision_write(run, at->decision, &json);
     /* of the run's running time, over resumes: ready, assigned, accepted, started, ended, done */
     const uint64_t start = run->start_ns, before = run->elapsed_before_ns;
     json_key(&json, "times_us");
@@ -412,6 +413,9 @@ void stage_task_ended(struct run *run, struct turn *turn, struct task *task) {
     run->stage_seen[stage] += task->state == TASK_OK;
     struct stage_times *times = &trial->stages[stage].times;
     trial->stages[stage].agent = task->agent;
+    task_decision_free(trial->stages[stage].decision);
+    trial->stages[stage].decision = task->decision;
+    task->decision = NULL;
     trial->stages[stage].cpu_ns = task->result != NULL ? task->result->cpu_ns : 0;
     trial->stages[stage].core_wait_ns = task->result != NULL ? task->result->core_wait_ns : CORE_WAIT_UNKNOWN;
     times->assigned = task->assigned_ns;

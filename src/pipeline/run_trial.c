@@ -52,8 +52,10 @@ struct trial *trial_new(struct run *run, struct turn *turn, unsigned number,
 }
 
 void trial_free(struct run *run, struct trial *trial) {
-    for (unsigned i = 0; i < run->pipeline->stage_count; i++)
+    for (unsigned i = 0; i < run->pipeline->stage_count; i++) {
         stage_result_drop(trial->stages[i].result);
+        task_decision_free(trial->stages[i].decision);
+    }
     run->trials[trial->slot] = NULL;
     run->in_flight--;
     memory_free(run->account, trial);

@@ -111,6 +111,29 @@ static const char *const state_names[] = {
     [TASK_REJECTED] = "rejected",
 };
 
+static const char *const verdict_names[] = {
+    [CANDIDATE_CHOSEN] = "chosen",       [CANDIDATE_SPARED] = "spared",     [CANDIDATE_FULL] = "full",
+    [CANDIDATE_LATER] = "later",         [CANDIDATE_PAUSED] = "paused",     [CANDIDATE_REFUSED] = "refused",
+    [CANDIDATE_SILENT] = "silent",       [CANDIDATE_DRAINING] = "draining", [CANDIDATE_DOWN] = "down",
+    [CANDIDATE_INCAPABLE] = "incapable",
+};
+const char *candidate_verdict_name(enum candidate_verdict verdict) {
+    return verdict_names[verdict];
+}
+static const char *const decision_names[] = {
+    [DECISION_PLANNED] = "planned",
+    [DECISION_REBALANCED] = "rebalanced",
+    [DECISION_PULLED] = "pulled",
+    [DECISION_DOUBLED] = "doubled",
+};
+const char *decision_kind_name(enum decision_kind kind) {
+    return decision_names[kind];
+}
+void task_decision_free(struct task_decision *decision) {
+    if (decision != NULL)
+        memory_free(decision->account, decision);
+}
+
 bool task_state_terminal(enum task_state state) {
     return state >= TASK_OK;
 }
@@ -149,6 +172,7 @@ struct task *task_copy(const struct task *task) {
     *copy = *task;
     copy->next = NULL;
     copy->result = NULL;
+    copy->decision = NULL;
     copy->body = (char *)(copy + 1);
     if (task->body_length > 0) {
         memcpy(copy->body, task->body, task->body_length);
@@ -165,6 +189,7 @@ void task_free(struct task *task) {
         return;
     }
     task_result_free(task->result);
+    task_decision_free(task->decision);
     memory_free(task->account, task);
 }
 

@@ -67,6 +67,47 @@ enum task_state {
 bool task_state_terminal(enum task_state state);
 const char *task_state_name(enum task_state state);
 
+/* ---- why a task went where it went ---- */
+enum candidate_verdict {
+    CANDIDATE_CHOSEN,
+    CANDIDATE_SPARED, /* would end it sooner, and was left to other tasks */
+    CANDIDATE_FULL,   /* would end it sooner, and has as many tasks as it may */
+    CANDIDATE_LATER,
+    CANDIDATE_PAUSED,  /* refused lately: asked again later */
+    CANDIDATE_REFUSED, /* in this round */
+    CANDIDATE_SILENT,  /* does not answer */
+    CANDIDATE_DRAINING,
+    CANDIDATE_DOWN,
+    CANDIDATE_INCAPABLE,
+    CANDIDATE_VERDICTS
+};
+const char *candidate_verdict_name(enum candidate_verdict verdict);
+enum decision_kind {
+    DECISION_PLANNED,
+    DECISION_REBALANCED,
+    DECISION_PULLED,
+    DECISION_DOUBLED,
+    DECISION_KINDS
+};
+const char *decision_kind_name(enum decision_kind kind);
+struct task_decision;
+void task_decision_free(struct task_decision *decision); /* NULL is fine */
+#define DECISION_CANDIDATES_MAX 8
+struct decision_candidate {
+    char agent[80]; /* "NAME/INSTANCE" */
+    enum candidate_verdict verdict;
+    uint32_t held;                /* tasks that it had */
+    uint64_t start_ns, finish_ns; /* absolute, estimated; 0: it was out of the question */
+};
+struct task_decision { /* the last offer of a task */
+    struct account *account;
+    enum decision_kind kind;
+    uint64_t at_ns;
+    unsigned offers; /* this one included */
+    unsigned count, left_out;
+    struct decision_candidate candidates[DECISION_CANDIDATES_MAX]; /* the chosen one first */
+};
+
 struct task {
     struct task *next; /* owner: whoever holds the task */
     struct task_id id;
@@ -96,8 +137,9 @@ struct task {
     uint32_t body_length;
     /* The JSON members that the worker gets besides ids and deadline:
      * "variables":{..},"inputs":{..},"data":{..},"seed":1 */
-    char *body;                 /* inside the task's block */
-    struct task_result *result; /* once ended; owned by the task */
+    char *body;                     /* inside the task's block */
+    struct task_result *result;     /* once ended; owned by the task */
+    struct task_decision *decision; /* owned by the task; NULL: nobody wants to know */
 };
 /* One block; body is copied. */
 struct task *task_new(struct account *account, const char *body, size_t body_length);

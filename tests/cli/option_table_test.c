@@ -237,7 +237,7 @@ static void commands_keep_the_rules(void **state) {
             assert_int_not_equal(row->letter, 'h');
         }
     }
-    assert_int_equal(first, 6); /* what a newcomer is shown at once */
+    assert_int_equal(first, 7); /* what a newcomer is shown at once */
     assert_null(command_find("worker-exec"));
     assert_non_null(command_hidden("worker-exec"));
     assert_non_null(command_hidden("worker-native"));

@@ -24,6 +24,7 @@
 #define WORLD_TASKS 4096
 #define WORLD_BATCHES 256
 #define WORLD_ACTIONS 64
+#define WORLD_DECISIONS 16
 
 enum script_mode {
     SCRIPT_ACCEPT,
@@ -100,7 +101,8 @@ struct world {
     bool retryable[WORLD_TASKS];
     uint64_t ended_ns[WORLD_TASKS], capacity_in_ns[WORLD_TASKS];
     char agent_of[WORLD_TASKS];
-    char text[512]; /* of the last one that was not ok */
+    struct task_decision decisions[WORLD_DECISIONS]; /* of the first ones, where they are explained */
+    char text[512];                                  /* of the last one that was not ok */
     struct message_coordinated replies[WORLD_BATCHES];
     struct feedback feedback[WORLD_BATCHES]; /* of the replies that had one */
     unsigned outlooks, outlooks_answered;
@@ -132,22 +134,13 @@ static void script_finish(struct scripted *agent, struct turn *turn, struct task
 }
 
 static struct task *script_copy(const struct task *task) {
-    struct task *copy = task_new(task->account, NULL, 0);
+    struct task *copy = task_copy(task);
     assert_non_null(copy);
-    struct account *account = copy->account;
-    char *body = copy->body;
-    *copy = *task;
-    copy->account = account;
-    copy->body = body;
-    copy->body_length = 0;
-    copy->next = NULL;
-    copy->result = NULL;
     return copy;
 }
 
 static void script_release(struct scripted *agent, struct task *task) {
-    for (unsigned i = 0; i < RESOURCES_MAX; i++)
-        agent->world->in_use.amount[i] -= task->resources.amount[i];
+    resources_take(&agent->world->in_use, &task->resources);
 }
 
 static void script_tick(struct scripted *agent, struct turn *turn) {
@@ -463,6 +456,8 @@ static void owner_ended(struct world *world, struct turn *turn, const struct tas
     for (unsigned i = 0; i < world->agent_count; i++)
         if (world->agents[i].actor == task->agent)
             world->agent_of[number] = (char)('0' + i);
+    if (task->decision && number < WORLD_DECISIONS)
+        world->decisions[number] = *task->decision;
     if (task->state != TASK_OK)
         snprintf(world->text, sizeof world->text, "%s", task->result->message);
 }

@@ -15,7 +15,7 @@ TROUPE = os.path.join(BUILD, "troupe")
 EXAMPLES = os.path.join(ROOT, "examples")
 MINIMAL = os.path.join(EXAMPLES, "minimal", "pipeline.yaml")
 QUOTED = ("quote", "quoted", "measured", "error_percent", "held")  # beside the response, not of it
-COMMANDS = ["run", "validate", "runs", "show", "whatif", "analyze", "assign", "config", "optimize", "completions", "help"]
+COMMANDS = ["run", "validate", "runs", "show", "whatif", "analyze", "explain", "assign", "config", "optimize", "completions", "help"]
 
 
 def environment(home, **more):
