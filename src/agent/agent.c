@@ -52,6 +52,7 @@ static void spec_defaults(struct agent_spec *spec) {
     DEFAULT(spec->queue_len_max, spec->window * 2 > 64 ? spec->window * 2 : 64);
     DEFAULT(spec->start_timeout_ns, 10 * SECOND_NS);
     DEFAULT(spec->stop_grace_ns, 5 * SECOND_NS);
+    DEFAULT(spec->cancel_grace_ns, SECOND_NS / 20);
     DEFAULT(spec->worker_line_max, (size_t)1 << 20);
     DEFAULT(spec->restarts_max, 5);
     DEFAULT(spec->restart_window_ns, 60 * SECOND_NS);

@@ -66,6 +66,7 @@ struct agent_spec {
     uint64_t start_timeout_ns;   /* until hello; 0: 10 s */
     uint64_t timeout_ns;         /* of a task that has none of its own; 0: none */
     uint64_t stop_grace_ns;      /* after a cancel, until SIGKILL; 0: 5 s */
+    uint64_t cancel_grace_ns;    /* the same when a whole run is cancelled; 0: 50 ms */
     size_t worker_line_max;      /* bytes of a line, either way; 0: 1 MiB */
     unsigned restarts_max;       /* deaths survived within restart_window_ns and since an answer; 0: 5 */
     uint64_t restart_window_ns;  /* 0: 60 s */

@@ -187,15 +187,18 @@ static void send_out(struct instance *instance) {
     }
 }
 
-void child_cancel(struct instance *instance, struct held *held, enum held_fate fate, uint64_t now_ns) {
+void child_cancel(struct instance *instance, struct held *held, enum held_fate fate, uint64_t grace_ns,
+                  uint64_t now_ns) {
     if (held->fate == FATE_TIMEOUT && fate == FATE_CANCELLED)
         held->fate = FATE_CANCELLED; /* its owner does not want it any more, whatever comes */
-    if (held->fate != FATE_ANSWER)
+    if (held->fate != FATE_ANSWER && instance_after(now_ns, grace_ns) >= held->kill_ns)
         return;
-    held->fate = fate;
-    held->kill_ns = instance_after(now_ns, instance->spec->stop_grace_ns);
+    if (held->fate == FATE_ANSWER)
+        held->fate = fate;
+    held->grace_ns = grace_ns;
+    held->kill_ns = instance_after(now_ns, grace_ns);
     buffer_clear(&instance->out);
-    worker_write_cancel(&instance->out, held->id);
+    worker_write_cancel(&instance->out, held->id, grace_ns);
     send_out(
         instance); /* when it cannot be written the worker is killed at the end of its grace all the same */
     instance_state_follow(instance);
@@ -504,9 +507,9 @@ static void limits_due(struct instance *instance, uint64_t now_ns) {
     char text[200], limit[32], grace[32];
     for (struct held *held = instance->worker_first; held; held = held->next) {
         if (held->fate == FATE_ANSWER && held->limit_ns <= now_ns)
-            child_cancel(instance, held, FATE_TIMEOUT, now_ns);
+            child_cancel(instance, held, FATE_TIMEOUT, instance->spec->stop_grace_ns, now_ns);
         else if (held->fate != FATE_ANSWER && held->kill_ns <= now_ns) {
-            text_format_duration(grace, (int64_t)instance->spec->stop_grace_ns);
+            text_format_duration(grace, (int64_t)held->grace_ns);
             if (held->fate == FATE_TIMEOUT)
                 snprintf(
                     text, sizeof text, "trial %u, stage %.60s passed its %s of %s and did not stop within %s",

@@ -54,6 +54,7 @@ struct held {
     actor_ref offerer;
     uint64_t limit_ns; /* while executing: when it is cancelled */
     uint64_t kill_ns;  /* cancelled: when the worker is killed for it */
+    uint64_t grace_ns; /* and how long that is after it was told */
     enum held_fate fate;
     bool at_worker;       /* in that list */
     bool deadline_limits; /* limit_ns is the task's deadline, not its timeout */
@@ -211,7 +212,9 @@ void held_fail(struct instance *instance, struct held *held, enum troupe_error e
 /* ---- agent_child.c ---- */
 extern const struct worker_link_events child_events;
 void child_start(struct instance *instance, uint64_t now_ns);
-void child_cancel(struct instance *instance, struct held *held, enum held_fate fate, uint64_t now_ns);
+/* It is told, and killed when it has not answered `grace_ns` later. */
+void child_cancel(struct instance *instance, struct held *held, enum held_fate fate, uint64_t grace_ns,
+                  uint64_t now_ns);
 void child_due(struct instance *instance, uint64_t now_ns); /* whatever time has come for */
 uint64_t child_next_due(const struct instance *instance);
 void child_exited(struct instance *instance, uint64_t now_ns);

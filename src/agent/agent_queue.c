@@ -262,9 +262,9 @@ static struct task *held_give_back(struct instance *instance, struct held *held)
 }
 
 /* One that is begun. */
-static void held_cancel(struct instance *instance, struct held *held, uint64_t now_ns) {
+static void held_cancel(struct instance *instance, struct held *held, uint64_t grace_ns, uint64_t now_ns) {
     if (held->at_worker)
-        child_cancel(instance, held, FATE_CANCELLED, now_ns);
+        child_cancel(instance, held, FATE_CANCELLED, grace_ns, now_ns);
     if (held != instance->running)
         return;
     held->fate = FATE_CANCELLED;
@@ -288,7 +288,7 @@ void queue_revoke(struct instance *instance, struct turn *turn, struct message *
     else if (answer->answer == REVOKE_STARTED && revoke->copy)
         answer->task = task_copy(held->task);
     else if (answer->answer == REVOKE_STARTED && revoke->cancel)
-        held_cancel(instance, held, turn->now_ns);
+        held_cancel(instance, held, instance->spec->stop_grace_ns, turn->now_ns);
     actor_reply(turn, message, &reply);
 }
 
@@ -372,11 +372,14 @@ static bool chosen_cancelled(const struct held *held, const void *context) {
 void queue_cancel(struct instance *instance, const struct message_task_cancel *cancel, uint64_t now_ns) {
     queue_end_chosen(instance, now_ns, chosen_cancelled, cancel, TROUPE_CANCELLED, false,
                      "cancelled before it was started");
+    /* A run that is cancelled is over: nobody waits for a worker that will not be needed again. */
+    uint64_t grace_ns =
+        cancel->trial == UINT32_MAX ? instance->spec->cancel_grace_ns : instance->spec->stop_grace_ns;
     for (struct held *held = instance->worker_first; held; held = held->next)
         if (chosen_cancelled(held, cancel))
-            held_cancel(instance, held, now_ns);
+            held_cancel(instance, held, grace_ns, now_ns);
     if (instance->running && chosen_cancelled(instance->running, cancel))
-        held_cancel(instance, instance->running, now_ns);
+        held_cancel(instance, instance->running, grace_ns, now_ns);
 }
 
 /* ---- with the worker ---- */

@@ -283,13 +283,13 @@ static void drain(int *stream, struct once_scan *scan) {
     }
 }
 
-static void stop_group(struct once_run *run, const char *why, uint64_t now) {
+/* SIGKILL follows `patience_ns` later; told again, the shorter one counts. */
+static void stop_group(struct once_run *run, const char *why, uint64_t patience_ns, uint64_t now) {
+    if (now + patience_ns < run->kill_ns)
+        run->kill_ns = now + patience_ns;
     if (run->stopping)
         return;
     run->stopping = why;
-    uint64_t kill_ns = now + SECOND;
-    if (kill_ns < run->kill_ns)
-        run->kill_ns = kill_ns;
     kill(-run->process, SIGTERM);
 }
 
@@ -364,13 +364,13 @@ static void attend(struct once_run *run) {
         if (reaped(run))
             return;
         if (streams[3].revents && worker_loop_cancelled(run->loop, run->task))
-            stop_group(run, "cancelled", now);
+            stop_group(run, "cancelled", worker_loop_patience(run->loop, run->task, SECOND), now);
         if (reaped(run)) /* reading the input may have taken the byte that told of it */
             return;
         if (terminated || worker_loop_input_ended(run->loop))
-            stop_group(run, "stopped with its worker", now);
+            stop_group(run, "stopped with its worker", SECOND, now);
         if (now >= run->stop_ns)
-            stop_group(run, "timed out", now);
+            stop_group(run, "timed out", SECOND, now);
         if (now >= run->kill_ns && !run->killed) {
             kill(-run->process, SIGKILL);
             run->killed = true;

@@ -24,7 +24,8 @@ enum {
     INPUT_MAX = 4 * LINE_MAX_BYTES,
     READ_BYTES = 1 << 16,
     CANCELLED_MAX = 64,
-    ID_MAX = 255
+    ID_MAX = 255,
+    GRACE_MS_MAX = 86400000
 };
 
 struct worker_loop {
@@ -39,6 +40,7 @@ struct worker_loop {
     bool stopped;
     bool started;
     char cancelled[CANCELLED_MAX][ID_MAX + 1]; /* the newest ones; a ring */
+    uint64_t grace_ns[CANCELLED_MAX];          /* of each, until this process is killed for it */
     unsigned cancelled_next;
 };
 
@@ -207,7 +209,11 @@ static void note_cancel(struct worker_loop *loop, const char *line, size_t lengt
     const char *type = node_text(node_get(root, "type"));
     const char *id = node_text(node_get(root, "id"));
     if (type && id && strcmp(type, "cancel") == 0 && strlen(id) <= ID_MAX) {
+        const struct node *grace = node_get(root, "grace_ms");
+        bool told =
+            node_kind(grace) == DOCUMENT_INT && node_int(grace) >= 0 && node_int(grace) < GRACE_MS_MAX;
         snprintf(loop->cancelled[loop->cancelled_next], ID_MAX + 1, "%s", id);
+        loop->grace_ns[loop->cancelled_next] = told ? (uint64_t)node_int(grace) * 1000000 : UINT64_MAX;
         loop->cancelled_next = (loop->cancelled_next + 1) % CANCELLED_MAX;
     }
     document_free(document);
@@ -229,17 +235,31 @@ static void peek_cancels(struct worker_loop *loop) {
     }
 }
 
-static bool is_cancelled(const struct worker_loop *loop, const char *id) {
-    for (unsigned i = 0; i < CANCELLED_MAX; i++)
-        if (strcmp(loop->cancelled[i], id) == 0)
-            return true;
-    return false;
+/* The shortest grace that it was told; UINT64_MAX: it was cancelled without. */
+static bool is_cancelled(const struct worker_loop *loop, const char *id, uint64_t *ret_grace_ns) {
+    bool found = false;
+    *ret_grace_ns = UINT64_MAX;
+    for (unsigned i = 0; i < CANCELLED_MAX; i++) {
+        if (strcmp(loop->cancelled[i], id) != 0)
+            continue;
+        found = true;
+        if (loop->grace_ns[i] < *ret_grace_ns)
+            *ret_grace_ns = loop->grace_ns[i];
+    }
+    return found;
+}
+
+uint64_t worker_loop_patience(const struct worker_loop *loop, const struct worker_task *task,
+                              uint64_t most_ns) {
+    uint64_t grace_ns;
+    return is_cancelled(loop, task->id, &grace_ns) && grace_ns / 2 < most_ns ? grace_ns / 2 : most_ns;
 }
 
 bool worker_loop_cancelled(struct worker_loop *loop, const struct worker_task *task) {
     read_some(loop, false);
     peek_cancels(loop);
-    return is_cancelled(loop, task->id);
+    uint64_t grace_ns;
+    return is_cancelled(loop, task->id, &grace_ns);
 }
 
 bool worker_loop_input_ended(const struct worker_loop *loop) {

@@ -50,6 +50,10 @@ int worker_loop_run(struct account *account, const struct worker_streams *stream
 
 /* The calls of a running task. Cancelled reads what has arrived meanwhile, without waiting. */
 bool worker_loop_cancelled(struct worker_loop *loop, const struct worker_task *task);
+/* How long a task that was cancelled may take to end: half of the time until this process is killed for it, so that there
+ * is time to answer, and at most `most_ns`. */
+uint64_t worker_loop_patience(const struct worker_loop *loop, const struct worker_task *task,
+                              uint64_t most_ns);
 bool worker_loop_input_ended(
     const struct worker_loop *loop);                   /* after a cancelled(): Troupe has closed our input */
 int worker_loop_input(const struct worker_loop *loop); /* descriptor to poll; -1 when nothing more fits */

@@ -81,12 +81,13 @@ void worker_write_tasks_end(struct buffer *out) {
     buffer_text(out, "]}\n");
 }
 
-void worker_write_cancel(struct buffer *out, const char *id) {
+void worker_write_cancel(struct buffer *out, const char *id, uint64_t grace_ns) {
     struct json json;
     json_init(&json, out);
     json_object_begin(&json);
     json_field_string(&json, "type", "cancel");
     json_field_string(&json, "id", id);
+    json_field_int(&json, "grace_ms", (int64_t)(grace_ns / 1000000));
     json_object_end(&json);
     line_end(out);
 }

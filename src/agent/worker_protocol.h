@@ -26,7 +26,7 @@ void worker_write_tasks_begin(struct buffer *out);
 void worker_write_tasks_item(struct buffer *out, const struct task *task, const char *id,
                              uint64_t remaining_ns, bool first);
 void worker_write_tasks_end(struct buffer *out);
-void worker_write_cancel(struct buffer *out, const char *id);
+void worker_write_cancel(struct buffer *out, const char *id, uint64_t grace_ns);
 void worker_write_stop(struct buffer *out);
 /* RUN/TRIAL/STAGE/ATTEMPT; the run's number stands for a name that would make it too long. */
 void worker_task_id(const struct task *task, char out[WORKER_ID_MAX + 1]);

@@ -55,6 +55,7 @@ static struct run_options options_of(const struct session *session, const struct
         .record = values->record,
         .trace_ring_records = option_count(session, OPTION_trace_ring_records),
         .stop_grace_ns = option_ns(session, OPTION_stop_grace),
+        .cancel_grace_ns = option_ns(session, OPTION_cancel_grace),
         .artifacts_bytes_max = (uint64_t)config_value(&session->config, OPTION_artifacts_bytes_max),
         .worker_line_max = (size_t)config_value(&session->config, OPTION_worker_line_max),
         .configuration = values->configuration != NULL ? &request->configuration : NULL,

@@ -151,6 +151,7 @@ void env_file_close(struct env_file *file);
 
 struct env_info {
     bool exists, directory;
+    bool waits; /* a pipe, socket or device: to open or read it may wait for somebody */
     uint64_t bytes;
     int64_t modified_utc_ns;
 };

@@ -195,6 +195,7 @@ enum troupe_error os_info(struct env *env, const char *path, struct env_info *re
     *ret_info = (struct env_info){
         .exists = true,
         .directory = S_ISDIR(about.st_mode),
+        .waits = !S_ISREG(about.st_mode) && !S_ISDIR(about.st_mode),
         .bytes = (uint64_t)about.st_size,
         .modified_utc_ns = (int64_t)about.st_mtim.tv_sec * 1000000000 + about.st_mtim.tv_nsec,
     };

@@ -208,6 +208,7 @@ struct run_options {
     uint64_t agent_restart_window_ns; /* 0: 60 s */
     uint64_t worker_start_timeout_ns; /* 0: 10 s */
     uint64_t stop_grace_ns;           /* 0: 5 s */
+    uint64_t cancel_grace_ns;         /* 0: 50 ms */
     uint64_t artifacts_bytes_max;     /* 0: 4 GiB */
     size_t worker_line_max;           /* 0: 1 MiB */
     bool trace;                       /* write trace.bin beside the store */

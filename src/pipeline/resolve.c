@@ -36,7 +36,7 @@ static enum troupe_error hash_file(struct env *env, struct account *account, con
 
 static bool is_file(struct env *env, const char *path) {
     struct env_info info = {0};
-    return env_info(env, path, &info) == TROUPE_OK && info.exists && !info.directory;
+    return env_info(env, path, &info) == TROUPE_OK && info.exists && !info.directory && !info.waits;
 }
 
 /* `name` against a directory; absolute names stand for themselves. */

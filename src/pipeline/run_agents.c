@@ -102,6 +102,7 @@ static struct agent_spec spec_of(const struct run *run, unsigned a) {
                               .restarts_max = run->options.agent_restarts_max,
                               .restart_window_ns = run->options.agent_restart_window_ns,
                               .stop_grace_ns = run->options.stop_grace_ns,
+                              .cancel_grace_ns = run->options.cancel_grace_ns,
                               .worker_line_max = run->options.worker_line_max,
                               .coordinator = run->coordinator,
                               .account = run->account};

@@ -126,8 +126,8 @@ static void batch_cancel_and_stop(void **state) {
     assert_string_equal(text_at(node_at(tasks, 1), "deadline_ms"), "5");
     document_free(document);
     buffer_clear(&out);
-    worker_write_cancel(&out, "a\"b");
-    assert_string_equal(buffer_string(&out), "{\"type\":\"cancel\",\"id\":\"a\\\"b\"}\n");
+    worker_write_cancel(&out, "a\"b", 50000000);
+    assert_string_equal(buffer_string(&out), "{\"type\":\"cancel\",\"id\":\"a\\\"b\",\"grace_ms\":50}\n");
     buffer_clear(&out);
     worker_write_stop(&out);
     assert_string_equal(buffer_string(&out), "{\"type\":\"stop\"}\n");
