@@ -161,10 +161,8 @@ static uint32_t least_of(const float *level, const float *inverse, unsigned coun
     }
     for (; agent < count; agent++) {
         float finish = level[agent] + work * inverse[agent];
-        if (finish < least) {
-            least = finish;
-            target = agent;
-        }
+        target = finish < least ? agent : target; /* no branch: which one it is nobody can foresee */
+        least = finish < least ? finish : least;
     }
     *ret_least = least;
     return target;
@@ -205,6 +203,7 @@ static uint32_t eviction(const struct batch_state *state, uint32_t task, uint32_
 
 /* Those that found no room, now that others have moved. */
 static void fill(struct batch_state *state) {
+    bool filled = false;
     unsigned evictions = EVICTIONS_MAX;
     for (uint32_t task = 0; task < state->problem->task_count; task++) {
         if (state->where[task] != BATCH_NONE)
@@ -222,20 +221,44 @@ static void fill(struct batch_state *state) {
             batch_put(state, evicted, to);
         }
         batch_put(state, task, target);
+        filled = true;
     }
+    if (filled)
+        state->costs_known = false;
 }
 
+static void push(struct batch_state *state, uint32_t task) {
+    uint32_t agent = state->where[task];
+    if (agent == BATCH_NONE)
+        return;
+    uint32_t first = state->first[agent];
+    state->next[task] = first;
+    state->previous[task] = BATCH_NONE;
+    if (first != BATCH_NONE)
+        state->previous[first] = task;
+    state->first[agent] = task;
+}
+
+/* The queues are made once it is known where each task goes: the last by deadline first, none has to look for its place. */
 static void list(struct batch_state *state, const uint32_t *order) {
+    unsigned count = state->problem->task_count;
     clear(state);
-    for (unsigned at = 0; at < state->problem->task_count; at++) {
-        uint32_t target = list_target(state, order[at]);
-        if (target != BATCH_NONE)
-            batch_put(state, order[at], target);
+    for (unsigned at = 0; at < count; at++) {
+        uint32_t task = order[at], target = list_target(state, task);
+        if (target == BATCH_NONE)
+            continue;
+        state->where[task] = target;
+        state->room[target]--;
+        load_set(state, target, state->load[target] + batch_time(state, task, target));
     }
+    for (unsigned at = 0; at < count; at++)
+        push(state, state->deadlines ? state->by_rank[count - 1 - at] : order[at]);
     fill(state);
 }
 
 /* ---- orders ---- */
+
+#define FEW_MAX 16 /* a multiple of LANES */
 
 struct keyed {
     uint32_t key, task;
@@ -271,8 +294,48 @@ static void keyed_sort(struct keyed *items, struct keyed *spare, unsigned count)
     }
 }
 
+/* Each one's place by counting those before it: a few vectors' work, and no branch that could be foreseen wrongly, which
+ * is most of what a sort of so few takes. By key, and of equal ones by `then`. Beyond `count` nothing is read of either. */
+static void few_places(const int32_t *keys, const int32_t *then, unsigned count, int32_t *ret_places) {
+    for (unsigned part = 0; part < count; part += LANES) {
+        lane_mask places = {0}, mine, second;
+        memcpy(&mine, keys + part, sizeof mine);
+        memcpy(&second, then + part, sizeof second);
+        for (unsigned other = 0; other < count; other++)
+            places -= (keys[other] < mine) | ((keys[other] == mine) & (then[other] < second));
+        memcpy(ret_places + part, &places, sizeof places);
+    }
+}
+
+/* The same as orders_make, of few. */
+static void few_orders(struct batch_state *state) {
+    static const int32_t in_turn[FEW_MAX] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    const struct batch_problem *problem = state->problem;
+    int32_t keys[FEW_MAX] = {0}, by_size[FEW_MAX] = {0}, by_deadline[FEW_MAX];
+    for (unsigned task = 0; task < problem->task_count; task++)
+        keys[task] = (int32_t)~float_bits((float)problem->tasks[task].work); /* below 0: longest first */
+    few_places(keys, in_turn, problem->task_count, by_size);
+    for (unsigned task = 0; task < problem->task_count; task++)
+        state->by_size[by_size[task]] = task;
+    if (!state->deadlines)
+        return;
+    for (unsigned task = 0; task < problem->task_count; task++) {
+        float deadline = (float)problem->tasks[task].deadline;
+        keys[task] = (int32_t)float_bits(deadline > 0 ? deadline : 0);
+    }
+    few_places(keys, by_size, problem->task_count, by_deadline);
+    for (unsigned task = 0; task < problem->task_count; task++) {
+        state->rank[task] = (uint32_t)by_deadline[task];
+        state->by_rank[by_deadline[task]] = task;
+    }
+}
+
 static void orders_make(struct batch_state *state, struct keyed *items, struct keyed *spare) {
     const struct batch_problem *problem = state->problem;
+    if (problem->task_count <= FEW_MAX) {
+        few_orders(state);
+        return;
+    }
     for (unsigned task = 0; task < problem->task_count; task++)
         items[task] = (struct keyed){~float_bits((float)problem->tasks[task].work), task};
     keyed_sort(items, spare, problem->task_count);
@@ -331,19 +394,27 @@ static void answer_write(const struct batch_state *state, struct batch_answer *a
 
 /* ---- whole ---- */
 
-struct carver { /* of one block; with `block` NULL only measures */
+struct carver { /* of one block */
     char *block;
     size_t used;
 };
 
 static void *carve(struct carver *carver, size_t size) {
-    void *part = carver->block ? carver->block + carver->used : NULL;
+    void *part = carver->block + carver->used;
     carver->used += (size + 15) & ~(size_t)15;
     return part;
 }
 
-static size_t state_place(struct batch_state *state, char *block, struct keyed **ret_items,
-                          struct keyed **ret_spare, uint32_t **ret_kept) {
+enum { PARTS_OF_AGENT = 6, PARTS_OF_TASK = 9, PART_ROUNDING = 16 }; /* as state_place carves them */
+
+static size_t state_size(const struct batch_problem *problem) {
+    return problem->agent_count * (5 * sizeof(float) + sizeof(struct batch_cost)) +
+           problem->task_count * (7 * sizeof(uint32_t) + 2 * sizeof(struct keyed)) +
+           (size_t)(PARTS_OF_AGENT + PARTS_OF_TASK) * PART_ROUNDING;
+}
+
+static void state_place(struct batch_state *state, char *block, struct keyed **ret_items,
+                        struct keyed **ret_spare, uint32_t **ret_kept) {
     size_t tasks = state->problem->task_count, agents = state->problem->agent_count;
     struct carver at = {block, 0};
     state->load = carve(&at, agents * sizeof(float));
@@ -361,7 +432,7 @@ static size_t state_place(struct batch_state *state, char *block, struct keyed *
     *ret_kept = carve(&at, tasks * sizeof(uint32_t));
     *ret_items = carve(&at, tasks * sizeof(struct keyed));
     *ret_spare = carve(&at, tasks * sizeof(struct keyed));
-    return at.used;
+    CHECK(at.used <= state_size(state->problem));
 }
 
 static float peak_of(const struct batch_state *state) {
@@ -434,13 +505,18 @@ static void give_back(const struct batch_state *state, uint64_t *left) {
 static void search_late(struct batch_state *state, uint32_t *kept) {
     size_t bytes = state->problem->task_count * sizeof *kept;
     uint64_t left = state->problem->steps, quarter = left / 4;
-    state->deadlines = false;
-    lend(state, &left, 3 * quarter);
-    start_even(state, kept);
-    give_back(state, &left);
-    memcpy(kept, state->where, bytes);
-    state->deadlines = true;
-    again(state, kept); /* the queues by deadline */
+    if (3 * quarter < batch_sweep_steps(state)) { /* a list is all of it */
+        list(state, state->by_size);
+        (void)batch_cost_all(state);
+    } else {
+        state->deadlines = false;
+        lend(state, &left, 3 * quarter);
+        start_even(state, kept);
+        give_back(state, &left);
+        memcpy(kept, state->where, bytes);
+        state->deadlines = true;
+        again(state, kept); /* the queues by deadline */
+    }
     lend(state, &left, quarter);
     batch_mend(state);
     give_back(state, &left);
@@ -473,7 +549,7 @@ enum troupe_error batch_solve(struct batch_scratch *scratch, const struct batch_
     struct batch_state state = {.problem = problem, .steps_left = problem->steps, .peak_max = INFINITY};
     struct keyed *items, *spare;
     uint32_t *kept;
-    size_t size = state_place(&state, NULL, &items, &spare, &kept);
+    size_t size = state_size(problem);
     if (size > scratch->size) {
         memory_free(scratch->account, scratch->block);
         scratch->size = 0;
@@ -487,9 +563,10 @@ enum troupe_error batch_solve(struct batch_scratch *scratch, const struct batch_
     orders_make(&state, items, spare);
     if (problem->steps == 0)
         list(&state, state.deadlines ? state.by_rank : state.by_size);
-    else if (state.deadlines)
+    else if (state.deadlines) {
         search_late(&state, kept);
-    else {
+        state.costs_known = true;
+    } else {
         start_even(&state, kept);
         batch_descend(&state);
         batch_throw(&state, kept);

@@ -371,10 +371,14 @@ static void throw_some(struct batch_state *state, uint64_t *seed) {
     }
 }
 
+uint64_t batch_sweep_steps(const struct batch_state *state) {
+    return (uint64_t)state->problem->task_count * SWEEP_STEPS(state);
+}
+
 /* As many as are affordable, from a low power to the highest. */
 void batch_sweep(struct batch_state *state) {
     enum { LOWEST = 2, HIGHEST = 8, ALL = HIGHEST - LOWEST + 1 };
-    uint64_t each = (uint64_t)state->problem->task_count * SWEEP_STEPS(state);
+    uint64_t each = batch_sweep_steps(state);
     uint64_t affordable = each ? state->steps_left / each : 0;
     unsigned count = affordable < ALL ? (unsigned)affordable : ALL;
     for (unsigned at = 0; at < count; at++)

@@ -175,7 +175,7 @@ struct batch_cost batch_queue_cost(const struct batch_state *state, uint32_t age
 unsigned batch_queue_order(const struct batch_state *state, uint32_t agent, uint32_t *ret_order) {
     bool late = false;
     unsigned count = 0;
-    if (state->deadlines)
+    if (state->deadlines && !(state->costs_known && state->cost[agent].missed == 0))
         (void)plain_cost(state, agent, BATCH_NONE, BATCH_NONE, &late);
     uint32_t at = state->first[agent];
     if (late) {

@@ -24,6 +24,7 @@ struct batch_state {
     uint32_t *rank, *by_rank;          /* of the deadlines */
     uint32_t *by_size;                 /* longest first */
     struct batch_cost *cost;           /* by agent, kept while `deadlines` */
+    bool costs_known;                  /* for the answer: it is that of the queues as they are */
     uint64_t steps_left;
 };
 
@@ -61,6 +62,7 @@ unsigned batch_queue_order(const struct batch_state *state, uint32_t agent, uint
 struct batch_cost batch_cost_all(struct batch_state *state); /* anew */
 struct batch_cost batch_cost_sum(const struct batch_state *state);
 
+uint64_t batch_sweep_steps(const struct batch_state *state); /* of the least sweep */
 void batch_sweep(struct batch_state *state);
 void batch_descend(struct batch_state *state);
 /* From where it stands, with the steps that are left; `kept`: room for a number of each task. */
