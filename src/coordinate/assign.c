@@ -315,6 +315,11 @@ static bool search_try(struct search *search) {
     return true;
 }
 
+/* What is gained by the one in the place of the other is gained by neither. */
+static bool alike(const struct assign_task *a, const struct assign_task *b) {
+    return a->demand == b->demand && a->expected_ns == b->expected_ns && a->deadline_ns == b->deadline_ns;
+}
+
 static bool search_task(struct search *search, unsigned task) {
     const struct assign_problem *problem = search->problem;
     uint32_t *choice = search->scratch->choice;
@@ -328,6 +333,7 @@ static bool search_task(struct search *search, unsigned task) {
             return true;
         for (unsigned other = 0; other < problem->task_count && search->trials_left; other++) {
             if (choice[other] != to || other == task || from == ASSIGN_NONE ||
+                alike(&problem->tasks[task], &problem->tasks[other]) ||
                 problem->demands[problem->tasks[other].demand].factor[from] <= 0)
                 continue;
             choice[other] = from;
@@ -337,6 +343,14 @@ static bool search_task(struct search *search, unsigned task) {
         }
         choice[task] = from;
     }
+    return false;
+}
+
+/* One like it, at the same agent, that comes after it: it was tried before. */
+static bool tried(const struct assign_task *tasks, unsigned count, unsigned task) {
+    for (unsigned after = task + 1; after < count; after++)
+        if (tasks[after].agent == tasks[task].agent && alike(&tasks[after], &tasks[task]))
+            return true;
     return false;
 }
 
@@ -359,8 +373,9 @@ static void improve(struct assign_scratch *scratch, const struct assign_problem 
         again = false;
         uint32_t critical = last_agent(scratch->best, problem->task_count);
         for (unsigned i = problem->task_count; i-- > 0 && search.trials_left && !again;)
-            if (scratch->best[i].agent == critical ||
-                scratch->best[i].finish_ns > scratch->best[i].deadline_ns)
+            if ((scratch->best[i].agent == critical ||
+                 scratch->best[i].finish_ns > scratch->best[i].deadline_ns) &&
+                !tried(scratch->best, problem->task_count, i))
                 again = search_task(&search, i);
     }
     memcpy(problem->tasks, scratch->best, problem->task_count * sizeof(struct assign_task));
