@@ -151,7 +151,8 @@ void child_start(struct instance *instance, uint64_t now_ns) {
         return;
     }
     instance_become(instance, INSTANCE_STARTING);
-    bool again = COUNTED(instance, starts) > 0;
+    bool again = instance->had_child;
+    instance->had_child = true;
     COUNT(instance, starts, 1);
     GAUGE(instance, pid, env_child_pid(instance->link.child));
     trace_emit(runtime_tracer(instance->runtime), instance_thread(instance), TRACE_CHILD_STARTED, 0,

@@ -155,6 +155,7 @@ struct instance {
     uint64_t pump_again_ns; /* its input was full */
 
     /* restarts */
+    bool had_child; /* a start that is not the first is a restart */
     bool permanent; /* why it cannot work will not change */
     char gave_up_text[400];
     uint64_t *deaths; /* ring of the last restarts_max + 1 times */

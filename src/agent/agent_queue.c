@@ -372,9 +372,7 @@ static bool chosen_cancelled(const struct held *held, const void *context) {
 void queue_cancel(struct instance *instance, const struct message_task_cancel *cancel, uint64_t now_ns) {
     queue_end_chosen(instance, now_ns, chosen_cancelled, cancel, TROUPE_CANCELLED, false,
                      "cancelled before it was started");
-    /* A run that is cancelled is over: nobody waits for a worker that will not be needed again. */
-    uint64_t grace_ns =
-        cancel->trial == UINT32_MAX ? instance->spec->cancel_grace_ns : instance->spec->stop_grace_ns;
+    uint64_t grace_ns = cancel->at_once ? instance->spec->cancel_grace_ns : instance->spec->stop_grace_ns;
     for (struct held *held = instance->worker_first; held; held = held->next)
         if (chosen_cancelled(held, cancel))
             held_cancel(instance, held, grace_ns, now_ns);

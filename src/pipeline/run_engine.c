@@ -105,13 +105,13 @@ bool run_write_text(struct run *run, struct turn *turn, const struct store_row *
     return written;
 }
 
-static void cancel_tasks(struct run *run, struct turn *turn) {
+static void cancel_tasks(struct run *run, struct turn *turn, bool at_once) {
     struct message *message =
         message_new(run->runtime, MESSAGE_TASK_CANCEL, sizeof(struct message_task_cancel));
     if (message == NULL)
         return; /* tasks then run to their end or deadline */
     *MESSAGE_PAYLOAD(message, struct message_task_cancel) =
-        (struct message_task_cancel){.run = 1, .trial = UINT32_MAX};
+        (struct message_task_cancel){.run = 1, .trial = UINT32_MAX, .at_once = at_once};
     IGNORE(actor_send(run->runtime, turn, run->coordinator, &message), "a dead coordinator has no tasks");
     message_free(&message);
 }
@@ -123,7 +123,8 @@ static void stop_search(struct run *run, struct turn *turn, enum run_state state
     run->state = state;
     struct run_event event = {.kind = RUN_EVENT_STOPPING, .text = why};
     run_show(run, turn, &event);
-    cancel_tasks(run, turn);
+    /* After a deadline the workers are needed again, for the test; else nobody waits for them. */
+    cancel_tasks(run, turn, state != RUN_DEADLINE);
 }
 
 void run_fail(struct run *run, struct turn *turn, enum troupe_error error, const char *format, ...) {

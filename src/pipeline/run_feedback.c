@@ -16,8 +16,7 @@
 #define ANSWER_NS UINT64_C(5000000000)
 #define ADVISED_MAX 16 /* agents; whoever may only advise is not held to instances_max */
 #define TOLD_MIN 4     /* trials, and two for each in flight, that a rate is taken of */
-#define HURT_MORE 0.95 /* with more agents the rate is to be at least so much of what it was */
-#define HURT_FEWER 0.9 /* with fewer */
+#define HURT 0.95      /* with more agents the rate is to be at least so much of what it was */
 
 /* ---- asking ---- */
 
@@ -106,7 +105,7 @@ void run_feedback_look(struct run *run, struct turn *turn) {
 bool run_feedback_reconsiders(struct run *run, struct turn *turn) {
     if (run->feedback.shed > 0 && run->feedback.told_asked != run->told && possible(run))
         ask(run, turn);
-    return run->feedback.shed > 0 && run->feedback.asked;
+    return run->feedback.shed > 0 && run->feedback.asked && !run->stopping;
 }
 
 void run_feedback_unanswered(struct run *run) {
@@ -154,6 +153,7 @@ static unsigned change(struct run *run, struct turn *turn, unsigned agent, bool 
             break;
         done++;
     }
+    run->feedback.settling = run->in_flight;
     return done;
 }
 
@@ -188,7 +188,8 @@ static void note_effect(struct run *run, struct turn *turn, const struct feedbac
     struct feedback_effect *effect = &feedback->effects[feedback->effect_count - 1];
     if (effect->rate_before == 0)
         effect->rate_before = rate_foreseen(run, step, turn->now_ns);
-    feedback->measuring = agent >= 0;
+    /* Fewer do less, which was foreseen: that hurts when more are wanted again. */
+    feedback->measuring = step->kind == FEEDBACK_SPAWN;
     feedback->told_from = run->told;
     feedback->from_ns = turn->now_ns;
 }
@@ -199,6 +200,9 @@ static void come_or_go(struct run *run, struct turn *turn, const struct feedback
     bool more = step->kind == FEEDBACK_SPAWN;
     if (agent < 0)
         return;
+    for (unsigned i = 0; more && i < run->feedback.effect_count; i++)
+        if (run->feedback.effects[i].kind == FEEDBACK_RETIRE && run->feedback.effects[i].agent == agent)
+            run->feedback.effects[i].outcome = EFFECT_TAKEN_BACK;
     unsigned here = run_agents_here(run, (unsigned)agent);
     unsigned done = change(run, turn, (unsigned)agent, more, step->count);
     if (done == 0)
@@ -275,39 +279,65 @@ void run_feedback_answer(struct run *run, struct turn *turn, const struct feedba
 
 /* ---- what came of it ---- */
 
+/* Rates fall for other reasons too: a search moves on to trials that take longer. So what came of taking it back is looked
+ * at as well. */
 static void take_back(struct run *run, struct turn *turn, struct feedback_effect *effect) {
     unsigned agent = (unsigned)effect->agent;
-    bool more = effect->kind != FEEDBACK_SPAWN;
     effect->outcome = EFFECT_TAKEN_BACK;
-    change(run, turn, agent, more, effect->count);
     run->feedback.held[agent] = true;
     run_line(run, turn, UINT32_MAX,
-             "feedback: with %u %s of '%s' %.3g trials a second became %.3g: taken back, and left so",
-             effect->count, more ? "fewer" : "more", run->pipeline->agents[agent].name, effect->rate_before,
-             effect->rate_after);
+             "feedback: with %u more of '%s' %.3g trials a second became %.3g: taken back", effect->count,
+             run->pipeline->agents[agent].name, effect->rate_before, effect->rate_after);
+    run->feedback.measuring = change(run, turn, agent, false, effect->count) > 0;
+}
+
+static void do_again(struct run *run, struct turn *turn, struct feedback_effect *effect) {
+    unsigned agent = (unsigned)effect->agent;
+    run_line(
+        run, turn, UINT32_MAX,
+        "feedback: with %u more of '%s' taken back %.3g trials a second became %.3g: it was not for them, "
+        "so they "
+        "are here again",
+        effect->count, run->pipeline->agents[agent].name, effect->rate_after, effect->rate_back);
+    effect->outcome = EFFECT_KEPT;
+    run->feedback.held[agent] = false;
+    change(run, turn, agent, true, effect->count);
+}
+
+static void judge(struct run *run, struct turn *turn, struct feedback_effect *effect, double rate) {
+    if (effect->outcome == EFFECT_TAKEN_BACK) {
+        effect->rate_back = rate;
+        if (rate < effect->rate_after)
+            do_again(run, turn, effect);
+        return;
+    }
+    effect->rate_after = rate;
+    if (effect->rate_before == 0)
+        return;
+    effect->outcome = EFFECT_KEPT;
+    if (rate < effect->rate_before * HURT) {
+        take_back(run, turn, effect);
+        return;
+    }
+    run_line(run, turn, UINT32_MAX, "feedback: with %u more of '%s' %.3g trials a second became %.3g: kept",
+             effect->count, run->pipeline->agents[effect->agent].name, effect->rate_before, rate);
 }
 
 void run_feedback_told(struct run *run, struct turn *turn) {
     struct run_feedback *feedback = &run->feedback;
     if (feedback->from_ns == 0)
         feedback->from_ns = run->first_trial_ns != 0 ? run->first_trial_ns : run->start_ns;
-    if (!feedback->measuring)
+    if (feedback->settling > 0) { /* it was under way before the step */
+        feedback->settling--;
+        feedback->told_from = run->told;
+        feedback->from_ns = turn->now_ns;
         return;
-    struct feedback_effect *effect = &feedback->effects[feedback->effect_count - 1];
+    }
     double rate = rate_since(run, feedback->told_from, feedback->from_ns, turn->now_ns);
-    if (rate == 0)
+    if (!feedback->measuring || run->stopping || rate == 0)
         return;
     feedback->measuring = false;
-    effect->rate_after = rate;
-    if (effect->rate_before == 0 || run->stopping)
-        return;
-    effect->outcome = EFFECT_KEPT;
-    if (rate < effect->rate_before * (effect->kind == FEEDBACK_SPAWN ? HURT_MORE : HURT_FEWER))
-        take_back(run, turn, effect);
-    else
-        run_line(run, turn, UINT32_MAX, "feedback: with %u %s of '%s' %.3g trials a second became %.3g: kept",
-                 effect->count, effect->kind == FEEDBACK_SPAWN ? "more" : "fewer",
-                 run->pipeline->agents[effect->agent].name, effect->rate_before, rate);
+    judge(run, turn, &feedback->effects[feedback->effect_count - 1], rate);
     feedback->told_from = run->told;
     feedback->from_ns = turn->now_ns;
 }
@@ -352,7 +382,11 @@ void run_feedback_write(const struct run *run, struct json *json) {
             json_field_real(json, "trials_per_s_before", effect->rate_before);
         if (effect->rate_after > 0)
             json_field_real(json, "trials_per_s_after", effect->rate_after);
-        json_field_string(json, "outcome", outcomes[effect->outcome]);
+        if (effect->rate_back > 0)
+            json_field_real(json, "trials_per_s_taken_back", effect->rate_back);
+        /* fewer that were not wanted again were right */
+        bool kept = effect->kind == FEEDBACK_RETIRE && effect->outcome == EFFECT_OPEN;
+        json_field_string(json, "outcome", outcomes[kept ? EFFECT_KEPT : effect->outcome]);
         json_object_end(json);
     }
     json_array_end(json);

@@ -158,7 +158,7 @@ struct feedback_effect { /* of a step that was taken */
     unsigned count;
     int64_t at_us; /* running time */
     struct feedback_forecast before, after;
-    double rate_before, rate_after; /* trials told a second; 0: too few to say */
+    double rate_before, rate_after, rate_back; /* trials told a second; 0: too few to say; back: taken back */
     enum { EFFECT_OPEN, EFFECT_KEPT, EFFECT_TAKEN_BACK } outcome;
 };
 struct run_feedback {
@@ -168,6 +168,7 @@ struct run_feedback {
     uint64_t next_ns;
     unsigned shed;       /* trials of the budget that are not begun */
     unsigned told_asked; /* trials, when it was asked last */
+    unsigned settling;   /* trials to be told that were under way at the last change */
     unsigned told_from;
     uint64_t from_ns; /* what a rate is taken since */
     uint64_t advised; /* hash of the last advice */

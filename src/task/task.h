@@ -299,6 +299,7 @@ struct message_task_ended {
 struct message_task_cancel {
     uint64_t run;
     uint32_t trial;
+    bool at_once; /* nothing is waited for: cancel_grace, not stop_grace */
 };
 struct message_task_progress {
     struct task_id id;
