@@ -4,7 +4,7 @@
  * to limbo: new rows are refused until limbo is empty, so it holds at most what was there plus one per thread. */
 #include "registry/registry_private.h"
 
-#define PARTITIONS_DEFAULT 4U
+#define PARTITIONS_DEFAULT 16U
 #define ROWS_DEFAULT 1048576U
 #define WATCH_LEN_DEFAULT 1024U
 #define WATCH_LEN_MIN 4U
@@ -92,9 +92,14 @@ static enum troupe_error registry_fill(struct registry *registry) {
         partition->table = &registry->tables[at];
         atomic_init(partition->table, table);
         atomic_init(&partition->buckets, BUCKETS_FIRST);
-        partition->batch = batch_new(account);
-        partition->limbo = partition->settled = REF_NONE;
-        if (table == NULL || partition->batch == NULL) {
+        bool whole = table != NULL;
+        for (unsigned lane = 0; lane < LANES; lane++) {
+            struct limbo *limbo = &partition->limbos[lane];
+            limbo->batch = batch_new(account);
+            limbo->first = limbo->settled = REF_NONE;
+            whole = whole && limbo->batch != NULL;
+        }
+        if (!whole) {
             return TROUPE_NOMEM;
         }
         counted(&partition->bytes, table->bytes);
@@ -169,10 +174,13 @@ static void partition_free(struct registry *registry, struct partition *partitio
     for (unsigned at = 0; at < NAMESPACES_MAX; at++) {
         shelf_free(registry, atomic_load_explicit(&partition->shelves[at], memory_order_relaxed));
     }
-    if (partition->batch_busy && !atomic_load_explicit(&partition->batch->passed, memory_order_relaxed)) {
-        partition->batch->orphan = true; /* it is in the grace list, or in limbo: freed there */
-    } else {
-        memory_free(registry->account, partition->batch);
+    for (unsigned lane = 0; lane < LANES; lane++) {
+        const struct limbo *limbo = &partition->limbos[lane];
+        if (limbo->batch_busy && !atomic_load_explicit(&limbo->batch->passed, memory_order_relaxed)) {
+            limbo->batch->orphan = true; /* it is in the grace list, or in limbo: freed there */
+        } else {
+            memory_free(registry->account, limbo->batch);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 /* registry: (namespace, name) -> handle, metadata, lease. Shared data, not an actor: no queue can form in
  * front.
  *
- * Structure: partitions by hash(key) (a power of two, 4 by default), each an open-addressed table of buckets of
+ * Structure: partitions by hash(key) (a power of two, 16 by default), each an open-addressed table of buckets of
  *            one cache line; a bucket refers to rows of 32 bytes in chunks. A row stays where it is as long as
  *            its holder holds the name; what may change of it is one atomic word. What was removed is used
  *            again after the runtime's grace period. One writer lock per partition.
@@ -49,7 +49,7 @@ const struct capability_set *registry_row_capabilities(const struct registry *re
                                                        const struct registry_row *row);
 
 struct registry_options {
-    unsigned partitions;    /* a power of two up to 256; 0: 4 */
+    unsigned partitions;    /* a power of two up to 256; 0: 16 */
     size_t rows_max;        /* 0: 1,048,576 */
     unsigned watchers_max;  /* up to 64; 0: 64 */
     unsigned watch_len_max; /* changes sent to one watcher and not yet handled; at least 4; 0: 1024 */
@@ -229,7 +229,7 @@ MUST_CHECK enum troupe_error registry_saved_read(const char *text, size_t length
 
 struct registry_statistics {
     uint64_t rows, lookups_hit, lookups_missed, registered, removed, grown;
-    uint64_t waiting; /* rows that were removed and that readers may still hold */
+    uint64_t waiting; /* rows that were removed and whose memory is not used again yet */
     uint64_t bytes;   /* of tables, indexes and rows */
     /* Of registry_get alone, one call in 1024 of each thread; 0: none was timed. To a quarter of an octave. */
     uint64_t hit_p50_ns, hit_p95_ns, missed_p50_ns, missed_p95_ns;

@@ -4,8 +4,11 @@
  * Invariants: a unit is in a row that is linked, in limbo (its batch waits, or will), settled (no reader holds
  *             it), or free; a chunk's id is its place in the directory for the registry's life. The directory
  *             has a chunk before any ref into it is published.
- * Waiting:    units that were unlinked are listed in their partition's limbo. One batch of a partition waits for
- *             a grace period at a time; what leaves it is put back to the free lists a few at a time, by those
+ * Lanes:      writers put units back and take them in lanes, a thread in one of LANES, so that two of them do not
+ *             take rows, links and bits from each other's caches. A lane without units takes those of the others
+ *             before a chunk is asked for, so what one thread puts and another drops is used again.
+ * Waiting:    units that were unlinked are listed in the limbo of their partition and lane. One batch of each waits
+ *             for a grace period at a time; what leaves it is put back to the free lists a few at a time, by those
  *             who need units. So a removal costs no grace node, no block and no lock of the grace list.
  * Threads: the partition's lock; the directory: chunk_lock. Memory: the account; freed with the registry. */
 #include "registry/registry_private.h"
@@ -31,15 +34,10 @@ size_t block_bytes(uint32_t capacity) {
 
 /* ---- shelves ---- */
 
-struct shelf *shelf_of(const struct partition *partition, uint32_t namespace_id) {
-    /* Acquire pairs with shelf_install: it is seen whole. */
-    return atomic_load_explicit(&partition->shelves[namespace_id], memory_order_acquire);
-}
-
 struct shelf *shelf_new(struct account *account) {
-    struct shelf *shelf = memory_alloc(account, sizeof *shelf);
-    for (unsigned at = 0; shelf != NULL && at < ROW_UNITS_MAX; at++) {
-        shelf->free[at] = REF_NONE;
+    struct shelf *shelf = memory_alloc_aligned(account, 64, sizeof *shelf);
+    for (unsigned at = 0; shelf != NULL && at < LANES * ROW_UNITS_MAX; at++) {
+        shelf->stocks[at % LANES].free[at / LANES] = REF_NONE;
     }
     return shelf;
 }
@@ -133,12 +131,13 @@ void directory_retire(struct registry *registry, struct directory *directory) {
 
 static void shelf_append(struct shelf *shelf, struct chunk *chunk) {
     /* Release: whoever walks the shelf (index_find) sees the chunk whole. */
-    if (shelf->newest == NULL) {
+    if (shelf->last == NULL) {
         atomic_store_explicit(&shelf->chunks, chunk, memory_order_release);
     } else {
-        atomic_store_explicit(&shelf->newest->next, chunk, memory_order_release);
+        atomic_store_explicit(&shelf->last->next, chunk, memory_order_release);
     }
-    shelf->newest = chunk;
+    shelf->last = chunk;
+    shelf->stocks[lane_mine()].newest = chunk;
 }
 
 bool chunk_install(struct registry *registry, struct partition *partition, uint32_t namespace_id,
@@ -161,23 +160,37 @@ bool chunk_install(struct registry *registry, struct partition *partition, uint3
 
 /* ---- units ---- */
 
+_Thread_local unsigned lane_number __attribute__((tls_model("initial-exec"))) = LANES;
+
+unsigned lane_make(void) {
+    static _Atomic unsigned threads;
+    lane_number = atomic_fetch_add_explicit(&threads, 1, memory_order_relaxed) % LANES; /* no order */
+    return lane_number;
+}
+
+static void stock_put(struct registry *registry, struct stock *stock, row_ref ref, uint32_t units) {
+    links_of(registry, ref)->next = stock->free[units - 1];
+    stock->free[units - 1] = ref;
+}
+
 void unit_give(struct registry *registry, struct shelf *shelf, row_ref ref, uint32_t units) {
-    links_of(registry, ref)->next = shelf->free[units - 1];
-    shelf->free[units - 1] = ref;
+    stock_put(registry, &shelf->stocks[lane_mine()], ref, units);
 }
 
 /* Puts some of what has settled where it belongs; stops at one of the shelf and size, which is returned. */
-static row_ref settled_sort(struct registry *registry, struct partition *partition, uint32_t whose) {
-    for (unsigned step = 0; step < SETTLE_STEPS && partition->settled != REF_NONE; step++) {
-        row_ref ref = partition->settled;
+static row_ref settled_sort(struct registry *registry, struct partition *partition, unsigned lane,
+                            uint32_t whose) {
+    struct limbo *limbo = &partition->limbos[lane];
+    for (unsigned step = 0; step < SETTLE_STEPS && limbo->settled != REF_NONE; step++) {
+        row_ref ref = limbo->settled;
         const struct links *links = links_of(registry, ref);
         uint32_t is = links->previous;
-        partition->settled = links->next;
-        counted(&partition->waiting, UINT64_MAX); /* one less */
+        limbo->settled = links->next;
+        counted(&limbo->waiting, UINT64_MAX); /* one less */
         if (is == whose) {
             return ref;
         }
-        unit_give(registry, shelf_of(partition, is >> WHOSE_UNITS_BITS), ref,
+        stock_put(registry, &shelf_of(partition, is >> WHOSE_UNITS_BITS)->stocks[lane], ref,
                   is & ((1U << WHOSE_UNITS_BITS) - 1));
     }
     return REF_NONE;
@@ -192,23 +205,28 @@ static void unit_prefetch(struct registry *registry, row_ref ref) {
     }
 }
 
-row_ref unit_take(struct registry *registry, struct partition *partition, uint32_t namespace_id,
-                  uint32_t units, uint32_t *ret_capacity) {
-    struct shelf *shelf = shelf_of(partition, namespace_id);
-    row_ref *free = &shelf->free[units - 1], ref = *free;
+/* One that was used before; REF_NONE: the lane has none. */
+static row_ref unit_reuse(struct registry *registry, struct partition *partition, struct shelf *shelf,
+                          unsigned lane, uint32_t whose) {
+    row_ref *free = &shelf->stocks[lane].free[(whose & ((1U << WHOSE_UNITS_BITS) - 1)) - 1], ref = *free;
     if (ref != REF_NONE) {
         *free = links_of(registry, ref)->next;
         unit_prefetch(registry, *free);
         return ref;
     }
-    if (partition->settled != REF_NONE) {
-        ref = settled_sort(registry, partition, namespace_id << WHOSE_UNITS_BITS | units);
-        unit_prefetch(registry, partition->settled);
-        if (ref != REF_NONE) {
-            return ref;
-        }
+    struct limbo *limbo = &partition->limbos[lane];
+    if (limbo->settled != REF_NONE) {
+        ref = settled_sort(registry, partition, lane, whose);
+        unit_prefetch(registry, limbo->settled);
     }
-    struct chunk *chunk = shelf->newest;
+    return ref;
+}
+
+/* One that never was; REF_NONE: a chunk is needed. */
+static row_ref unit_fresh(struct registry *registry, struct shelf *shelf, uint32_t units,
+                          uint32_t *ret_capacity) {
+    struct stock *stock = &shelf->stocks[lane_mine()];
+    struct chunk *chunk = stock->newest;
     if (chunk == NULL) {
         *ret_capacity = CHUNK_UNITS_FIRST;
         return REF_NONE;
@@ -216,15 +234,30 @@ row_ref unit_take(struct registry *registry, struct partition *partition, uint32
     uint32_t left = chunk->capacity - chunk->used;
     if (left < units) {
         if (left != 0) { /* fewer than ROW_UNITS_MAX */
-            unit_give(registry, shelf, chunk->id << CHUNK_BITS | chunk->used, left);
+            stock_put(registry, stock, chunk->id << CHUNK_BITS | chunk->used, left);
             chunk->used = chunk->capacity;
         }
         uint32_t larger = 8 * chunk->capacity;
         *ret_capacity = larger < CHUNK_UNITS ? larger : CHUNK_UNITS;
         return REF_NONE;
     }
-    ref = chunk->id << CHUNK_BITS | chunk->used;
+    row_ref ref = chunk->id << CHUNK_BITS | chunk->used;
     chunk->used += units;
+    return ref;
+}
+
+row_ref unit_take(struct registry *registry, struct partition *partition, uint32_t namespace_id,
+                  uint32_t units, uint32_t *ret_capacity) {
+    struct shelf *shelf = shelf_of(partition, namespace_id);
+    unsigned mine = lane_mine();
+    uint32_t whose = namespace_id << WHOSE_UNITS_BITS | units;
+    row_ref ref = unit_reuse(registry, partition, shelf, mine, whose);
+    if (ref == REF_NONE) {
+        ref = unit_fresh(registry, shelf, units, ret_capacity);
+    }
+    for (unsigned lane = 0; lane < LANES && ref == REF_NONE; lane++) {
+        ref = lane != mine ? unit_reuse(registry, partition, shelf, lane, whose) : REF_NONE;
+    }
     return ref;
 }
 
@@ -252,35 +285,61 @@ struct batch *batch_new(struct account *account) {
 }
 
 void limbo_put(struct registry *registry, struct partition *partition, row_ref ref, uint64_t state) {
+    struct limbo *limbo = &partition->limbos[lane_mine()];
     struct links *links = links_of(registry, ref);
-    links->next = partition->limbo;
+    links->next = limbo->first;
+    limbo->last = limbo->first == REF_NONE ? ref : limbo->last;
     links->previous = state_namespace(state) << WHOSE_UNITS_BITS | row_units(state_length(state));
-    partition->limbo = ref;
-    partition->limbo_count++;
-    counted(&partition->waiting, 1);
+    limbo->first = ref;
+    limbo->count++;
+    counted(&limbo->waiting, 1);
 }
 
-void limbo_settle(struct partition *partition) {
-    struct batch *batch = partition->batch;
-    if (!partition->batch_busy || partition->settled != REF_NONE ||
+void limbo_settle(struct registry *registry, struct limbo *limbo) {
+    struct batch *batch = limbo->batch;
+    if (!limbo->batch_busy ||
         !atomic_load_explicit(&batch->passed, memory_order_acquire)) { /* batch_passed */
         return;
     }
-    partition->settled = batch->first;
-    partition->batch_busy = false;
-    partition->batch_count = 0;
+    links_of(registry, batch->last)->next = limbo->settled; /* so that no lane waits until another is empty */
+    limbo->settled = batch->first;
+    limbo->batch_busy = false;
+    limbo->batch_count = 0;
 }
 
-struct batch *limbo_leave(struct partition *partition) {
-    struct batch *batch = partition->batch;
-    if (partition->batch_busy || partition->limbo == REF_NONE) {
+void limbo_settle_all(struct registry *registry, struct partition *partition) {
+    for (unsigned lane = 0; lane < LANES; lane++) {
+        limbo_settle(registry, &partition->limbos[lane]);
+    }
+}
+
+struct batch *limbo_leave(struct limbo *limbo) {
+    struct batch *batch = limbo->batch;
+    if (limbo->batch_busy || limbo->first == REF_NONE) {
         return NULL;
     }
-    batch->first = partition->limbo;
+    batch->first = limbo->first;
+    batch->last = limbo->last;
     atomic_store_explicit(&batch->passed, false, memory_order_relaxed); /* ours until it is retired */
-    partition->batch_busy = true;
-    partition->batch_count = partition->limbo_count;
-    partition->limbo = REF_NONE;
-    partition->limbo_count = 0;
+    limbo->batch_busy = true;
+    limbo->batch_count = limbo->count;
+    limbo->first = REF_NONE;
+    limbo->count = 0;
     return batch;
+}
+
+struct batch *limbo_leave_any(struct partition *partition) {
+    struct batch *batch = NULL;
+    for (unsigned lane = 0; lane < LANES && batch == NULL; lane++) {
+        batch = limbo_leave(&partition->limbos[lane]);
+    }
+    return batch;
+}
+
+size_t limbo_rows(const struct partition *partition) {
+    size_t rows = 0;
+    for (unsigned lane = 0; lane < LANES; lane++) {
+        rows += (size_t)partition->limbos[lane].count + partition->limbos[lane].batch_count;
+    }
+    return rows;
 }

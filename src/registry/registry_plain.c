@@ -13,6 +13,7 @@ struct plain {
     struct registry *registry;
     struct partition *partition;
     struct shelf *shelf;
+    struct limbo *limbo; /* the thread's */
     struct key key;
 };
 
@@ -26,18 +27,22 @@ static inline void plain_lock(struct plain *plain, struct registry *registry, re
     plain->key.words = key_words(name->bytes, name->length);
     plain->key.hash = key_hash_short(registry, space, plain->key.words);
     plain->partition = partition_of(registry, plain->key.hash);
-    partition_prefetch(plain->partition, plain->key.hash);
-    spin_lock(&plain->partition->lock);
-    if (plain->partition->batch_busy) {
-        limbo_settle(plain->partition);
-    }
     plain->shelf = shelf_of(plain->partition, space);
+    plain->limbo = &plain->partition->limbos[lane_mine()];
+    /* What the other writers have written comes at once, not one line after the other. */
+    partition_prefetch(plain->partition, plain->key.hash);
+    __builtin_prefetch(plain->shelf, 1);
+    spin_lock(&plain->partition->lock);
+    if (plain->limbo->batch_busy) {
+        limbo_settle(registry, plain->limbo);
+    }
 }
 
 static inline void plain_unlock(struct plain *plain) {
     struct partition *partition = plain->partition;
+    struct limbo *limbo = plain->limbo;
     struct batch *leaving =
-        partition->limbo != REF_NONE && !partition->batch_busy ? limbo_leave(partition) : NULL;
+        limbo->count >= LIMBO_ROWS_LEAVE && !limbo->batch_busy ? limbo_leave(limbo) : NULL;
     spin_unlock(&partition->lock);
     if (__builtin_expect(leaving != NULL, 0)) {
         registry_retire(plain->registry, &leaving->node);

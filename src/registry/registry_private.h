@@ -135,6 +135,8 @@ typedef uint32_t row_ref;
 #define CHUNK_UNITS_FIRST 64U /* of a shelf, so that a small registry stays small */
 #define CHUNK_BITS 11U
 #define CHUNKS_MAX ((1U << (32U - CHUNK_BITS)) - 1U)
+#define LIMBO_ROWS_LEAVE                                                                                     \
+    64U /* of a lane, before the common writes have them wait: a grace period is shared by all */
 #define LIMBO_ROWS_MAX 262144U /* of a partition: further rows are refused until readers have moved on */
 
 /* The usable rows are those that have a load. */
@@ -164,18 +166,34 @@ struct directory { /* replaced whole when it grows */
 struct batch { /* of rows that wait for readers */
     struct grace_node node;
     struct account *account;
-    row_ref first;
+    row_ref first, last;
     bool orphan;         /* the registry is gone */
     _Atomic bool passed; /* the grace period has */
 };
 
+/* Writers take units from where they have put them, and from chunks of their own, so that they do not write to each
+ * other's lines: each thread has a lane, which it shares when there are more threads than lanes. When a lane has none
+ * left it takes those of the others. */
+#define LANES 4U
+struct stock { /* partition: of a shelf and lane */
+    _Alignas(64) struct chunk *newest;
+    row_ref free[ROW_UNITS_MAX];
+};
+struct
+    limbo { /* partition: of a lane: units that wait for readers, that still may begin to, that no longer must */
+    _Alignas(64) struct batch *batch;
+    bool batch_busy;
+    row_ref first, last, settled; /* last: set when there is a first */
+    uint32_t count, batch_count;
+    _Atomic uint64_t waiting; /* partition writes, any reads: relaxed, a statistic */
+};
 struct subscription;
-struct shelf {                          /* of a partition and namespace */
-    struct subscription *subscriptions; /* partition */
-    _Atomic(struct chunk *) chunks;     /* partition writes, any reads: the oldest */
-    struct chunk *newest;               /* partition */
-    row_ref free[ROW_UNITS_MAX];        /* partition */
-    _Atomic uint32_t removals;          /* partition writes, any reads: odd while a row goes */
+struct shelf {                                       /* of a partition and namespace; aligned */
+    _Alignas(64) struct subscription *subscriptions; /* partition */
+    _Atomic(struct chunk *) chunks;                  /* partition writes, any reads: the oldest */
+    struct chunk *last;                              /* partition */
+    _Atomic uint32_t removals;                       /* partition writes, any reads: odd while a row goes */
+    struct stock stocks[LANES];
 };
 
 static inline struct registry_row *chunk_row(const struct chunk *chunk, uint32_t unit) {
@@ -203,7 +221,6 @@ size_t chunk_bytes(uint32_t capacity);
 struct chunk *chunk_new(struct account *account, uint32_t capacity);
 size_t block_bytes(uint32_t capacity);
 
-struct shelf *shelf_of(const struct partition *partition, uint32_t namespace_id);
 struct shelf *shelf_new(struct account *account);
 void shelf_install(struct partition *partition, uint32_t namespace_id, struct shelf *shelf);
 /* The shelf, made if need be. NOMEM. */
@@ -224,10 +241,21 @@ struct directory *directory_install(struct registry *registry, struct directory 
 void directory_retire(struct registry *registry, struct directory *directory);
 /* A row that was unlinked. */
 void limbo_put(struct registry *registry, struct partition *partition, row_ref ref, uint64_t state);
-/* Under the lock, first: takes over what no reader holds any more. */
-void limbo_settle(struct partition *partition);
+/* Under the lock, first: takes over what no reader holds any more; of one lane, or of all. */
+void limbo_settle(struct registry *registry, struct limbo *limbo);
+void limbo_settle_all(struct registry *registry, struct partition *partition);
+/* Rows that were removed and wait. */
+size_t limbo_rows(const struct partition *partition);
 /* Under the lock, last: rows that may begin to wait, to be retired after it; NULL: none, or others still wait. */
-struct batch *limbo_leave(struct partition *partition);
+struct batch *limbo_leave(struct limbo *limbo);
+struct batch *limbo_leave_any(struct partition *partition);
+/* The calling thread's. LANES: it has none yet. */
+extern _Thread_local unsigned lane_number __attribute__((tls_model("initial-exec")));
+unsigned lane_make(void);
+static inline unsigned lane_mine(void) {
+    unsigned lane = lane_number;
+    return __builtin_expect(lane != LANES, 1) ? lane : lane_make();
+}
 struct batch *batch_new(struct account *account);
 void shelf_free(struct registry *registry, struct shelf *shelf);
 
@@ -243,9 +271,9 @@ _Static_assert(sizeof(struct bucket) == 64, "a bucket is one cache line");
 struct table {
     uint64_t count;               /* of buckets; immutable */
     _Atomic(struct table *) next; /* where its rows are moving; readers go on there */
-    /* owner: partition */
-    uint64_t limit, used; /* rows */
-    uint64_t migrated;    /* buckets of this one that have moved to `next` */
+    /* owner: partition. Not on the line that readers need */
+    _Alignas(64) uint64_t limit, used; /* rows */
+    uint64_t migrated;                 /* buckets of this one that have moved to `next` */
     struct grace_node node;
     size_t bytes;
     _Alignas(64) struct bucket buckets[];
@@ -410,19 +438,18 @@ unsigned registry_expire_some(struct registry *registry, uint64_t now_ns, unsign
 
 /* ---- the whole ---- */
 struct partition {
+    /* What each write changes is one line: writers take it from each other but once. */
     _Alignas(64) struct spin lock;
-    _Atomic(struct table *) *table; /* its place in registry.tables */
-    _Atomic uint64_t buckets;       /* partition writes, any reads: of that table, a hint */
-    struct details *leases;         /* partition: the heap's root */
-    uint64_t version;               /* partition: of the last change */
-    size_t spare;                   /* partition: rows admitted beforehand */
-    /* partition: units that wait for readers, that still may begin to, and that no longer must */
-    struct batch *batch;
-    bool batch_busy;
-    row_ref limbo, settled;
-    uint32_t limbo_count, batch_count;
+    uint64_t version; /* partition: of the last change */
+    size_t spare;     /* partition: rows admitted beforehand */
     /* partition writes, any reads: relaxed, statistics */
-    _Atomic uint64_t rows, registered, removed, grown, bytes, waiting;
+    _Atomic uint64_t rows, registered, removed;
+    /* What few writes change, and what is looked at before the lock is taken. */
+    _Alignas(64) _Atomic(struct table *) *table;     /* its place in registry.tables */
+    _Atomic uint64_t buckets;                        /* partition writes, any reads: of that table, a hint */
+    struct details *leases;                          /* partition: the heap's root */
+    _Atomic uint64_t grown, bytes;                   /* as the statistics above */
+    struct limbo limbos[LANES];                      /* partition */
     _Atomic(struct shelf *) shelves[NAMESPACES_MAX]; /* partition writes, any reads */
 };
 #define TOOK_SLOTS 64U    /* four an octave of ticks */
@@ -440,10 +467,17 @@ static inline bool table_moving(
 }
 /* Before the lock is taken: fetches the key's bucket by what is only a hint, without looking into the table. */
 static inline void partition_prefetch(const struct partition *partition, uint64_t hash) {
+    __builtin_prefetch(partition, 1);
     const struct table *table = atomic_load_explicit(partition->table, memory_order_relaxed);
     uint64_t buckets = atomic_load_explicit(&partition->buckets, memory_order_relaxed);
+    __builtin_prefetch(&table->used, 1);
     __builtin_prefetch(
         (const char *)table + sizeof(struct table) + hash_bucket(hash, buckets) * sizeof(struct bucket), 1);
+}
+
+static inline struct shelf *shelf_of(const struct partition *partition, uint32_t namespace_id) {
+    /* Acquire pairs with shelf_install: it is seen whole. */
+    return atomic_load_explicit(&partition->shelves[namespace_id], memory_order_acquire);
 }
 
 struct registry {

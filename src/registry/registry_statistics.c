@@ -97,7 +97,9 @@ void registry_statistics(const struct registry *registry, struct registry_statis
         sum.removed += read_count(&partition->removed);
         sum.grown += read_count(&partition->grown);
         sum.bytes += read_count(&partition->bytes);
-        sum.waiting += read_count(&partition->waiting);
+        for (unsigned lane = 0; lane < LANES; lane++) {
+            sum.waiting += read_count(&partition->limbos[lane].waiting);
+        }
     }
     for (unsigned at = 0; at < COUNTERS; at++) {
         uint64_t missed = read_count(&registry->lookups[at].missed);

@@ -40,7 +40,7 @@ static void write_install(struct write *write) {
         break;
     case SUPPLY_CHUNK: {
         struct chunk *chunk = write->supply;
-        used = shelf->newest == write->chunk &&
+        used = shelf->stocks[lane_mine()].newest == write->chunk &&
                chunk_install(write->registry, partition, write->namespace_id, chunk);
         break;
     }
@@ -61,9 +61,7 @@ static void write_install(struct write *write) {
 void write_lock(struct write *write) {
     write->outgrown = NULL;
     spin_lock(&write->partition->lock);
-    if (write->partition->batch_busy) {
-        limbo_settle(write->partition);
-    }
+    limbo_settle_all(write->registry, write->partition);
     write->emptied = table_moving(write->partition) ? table_migrate(write->registry, write->partition) : NULL;
     if (write->supply != NULL) {
         write_install(write);
@@ -72,7 +70,7 @@ void write_lock(struct write *write) {
 
 void write_unlock(struct write *write) {
     struct partition *partition = write->partition;
-    write->leaving = partition->limbo != REF_NONE && !partition->batch_busy ? limbo_leave(partition) : NULL;
+    write->leaving = limbo_leave_any(partition);
     spin_unlock(&write->partition->lock);
     if (write->leaving != NULL) {
         registry_retire(write->registry, &write->leaving->node);
@@ -145,7 +143,7 @@ static enum troupe_error room_unit(struct write *write, struct shelf *shelf) {
     if (write->fresh != REF_NONE) {
         return TROUPE_OK;
     }
-    if (partition->limbo_count + partition->batch_count > LIMBO_ROWS_MAX) {
+    if (limbo_rows(partition) > LIMBO_ROWS_MAX) {
         return TROUPE_FULL;
     }
     write->size = directory_wanted(registry);
@@ -155,7 +153,7 @@ static enum troupe_error room_unit(struct write *write, struct shelf *shelf) {
     write->wanted = SUPPLY_DIRECTORY;
     if (write->size == 0) {
         write->wanted = SUPPLY_CHUNK;
-        write->chunk = shelf->newest;
+        write->chunk = shelf->stocks[lane_mine()].newest;
         write->size = capacity;
     }
     return TROUPE_OK;

@@ -7,16 +7,27 @@
 #include <stdbool.h>
 #include <threads.h>
 
+#define SPIN_TRIES 128U /* some 5 us: no holder that has a core takes as long */
+
 struct spin {
     _Atomic bool held;
 };
+
+static inline void spin_pause(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause(); /* some 40 ns: the line is left to its holder for that long */
+#elif defined(__aarch64__)
+    __asm__ volatile("isb");
+#endif
+}
 
 static inline void spin_lock(struct spin *spin) {
     unsigned tries = 0;
     /* Acquire pairs with the release of spin_unlock: what the last holder wrote is seen. */
     while (atomic_exchange_explicit(&spin->held, true, memory_order_acquire)) {
         while (atomic_load_explicit(&spin->held, memory_order_relaxed)) {
-            if (++tries % 64 == 0) {
+            spin_pause();
+            if (++tries % SPIN_TRIES == 0) {
                 thrd_yield(); /* the holder may have lost its core */
             }
         }

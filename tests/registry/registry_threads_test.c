@@ -501,9 +501,47 @@ static void compare_and_set(void **unused) {
     rig_end(&rig);
 }
 
+/* ---- one thread puts, others drop: what they put back is used again, or the registry grows for ever ---- */
+
+#define HANDED 600U
+
+static void *drop_all(void *unused) {
+    char name[32];
+    for (unsigned at = 0; at < HANDED; at++) {
+        volatile_name(1, at, name);
+        OK(registry_unregister(rig.registry, "agents", name, actors[0]));
+    }
+    grace_collect(runtime_grace(rig.runtime));
+    return unused;
+}
+
+static void handed_on(void **unused) {
+    (void)unused;
+    struct registry_statistics before, after;
+    start((struct registry_options){.partitions = 2});
+    for (unsigned round = 0; round < 64; round++) {
+        pthread_t dropper; /* in a lane of its own, each in the next one */
+        char name[32];
+        for (unsigned at = 0; at < HANDED; at++) {
+            volatile_name(1, at, name);
+            OK(rig_register(&rig, "agents", name, actors[0], 1));
+        }
+        OK(pthread_create(&dropper, NULL, drop_all, NULL));
+        pthread_join(dropper, NULL);
+        if (round == 31) {
+            registry_statistics(rig.registry, &before);
+        }
+    }
+    registry_statistics(rig.registry, &after);
+    assert_int_equal(after.rows, 0);
+    assert_int_equal(after.bytes, before.bytes);
+    rig_audit(&rig, true);
+    rig_end(&rig);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(growing), cmocka_unit_test(moving),
-                                       cmocka_unit_test(finding), cmocka_unit_test(histories),
-                                       cmocka_unit_test(compare_and_set)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(growing),         cmocka_unit_test(moving),
+                                       cmocka_unit_test(finding),         cmocka_unit_test(histories),
+                                       cmocka_unit_test(compare_and_set), cmocka_unit_test(handed_on)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
