@@ -17,8 +17,22 @@ def read(path):
     return rows
 
 
+def batches(rows):
+    """How many times as fast a name is in a batch as alone, of each table that has batches: the processor overlaps single
+    look-ups too, so what the limit gains is what there is to gain."""
+    for (workload, threads, names), tables in rows.items():
+        singles = rows.get(("uniform", threads, names), {})
+        for name, rounds in tables.items() if workload == "batch16" else ():
+            if name in singles:
+                alone = statistics.median(figures[1] for figures in singles[name])
+                batched = statistics.median(figures[1] for figures in rounds)
+                print(f"{name:18} {names} names: {alone:.2f} ns alone, {batched:.2f} in a batch of 16: "
+                      f"{alone / batched:.2f} times")
+
+
 def main():
-    for (workload, threads, names), tables in read(sys.argv[1]).items():
+    rows = read(sys.argv[1])
+    for (workload, threads, names), tables in rows.items():
         print(f"\n{workload}, {threads} thread{'s' if threads > 1 else ''}, {names} names")
         print(f"{'table':18} {'million/s':>10} {'CPU ns':>9} {'p50 ns':>8} {'p99 ns':>8} {'bytes':>7} {'n':>3} "
               f"{'CPU ratio':>10} {'wall ratio':>11}")
@@ -28,6 +42,8 @@ def main():
             ratios = f"{figures[1] / ours[1]:10.2f} {ours[0] / figures[0]:11.2f}" if ours else ""
             print(f"{name:18} {figures[0] / 1e6:10.2f} {figures[1]:9.2f} {figures[2]:8.0f} {figures[3]:8.0f} "
                   f"{figures[4]:7.1f} {len(tables[name]):3} {ratios}")
+    print()
+    batches(rows)
 
 
 main()
