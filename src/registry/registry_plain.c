@@ -43,7 +43,7 @@ static inline void plain_unlock(struct plain *plain) {
     struct limbo *limbo = plain->limbo;
     struct batch *leaving =
         limbo->count >= LIMBO_ROWS_LEAVE && !limbo->batch_busy ? limbo_leave(limbo) : NULL;
-    spin_unlock(&partition->lock);
+    spin_unlock_seen(&partition->lock);
     if (__builtin_expect(leaving != NULL, 0)) {
         registry_retire(plain->registry, &leaving->node);
     }

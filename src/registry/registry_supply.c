@@ -71,7 +71,7 @@ void write_lock(struct write *write) {
 void write_unlock(struct write *write) {
     struct partition *partition = write->partition;
     write->leaving = limbo_leave_any(partition);
-    spin_unlock(&write->partition->lock);
+    spin_unlock_seen(&write->partition->lock);
     if (write->leaving != NULL) {
         registry_retire(write->registry, &write->leaving->node);
     }

@@ -43,4 +43,10 @@ static inline void spin_unlock(struct spin *spin) {
     atomic_store_explicit(&spin->held, false, memory_order_release); /* pairs with spin_lock */
 }
 
+/* The same, and what was written is with the other cores when it returns, rather than soon: who then begins, by the clock,
+ * sees it. */
+static inline void spin_unlock_seen(struct spin *spin) {
+    (void)atomic_exchange_explicit(&spin->held, false, memory_order_seq_cst); /* as spin_unlock */
+}
+
 #endif
