@@ -135,6 +135,8 @@ static int agent_named(const struct run *run, const char *name) {
 /* Trials told a second since `from_ns`; 0: too few. */
 static double rate_since(const struct run *run, unsigned told_from, uint64_t from_ns, uint64_t now_ns) {
     unsigned told = run->told - told_from;
+    if (from_ns == 0)
+        return 0; /* nothing was told since the start, or since a resume */
     return told < TOLD_MIN + 2 * run->parallel || now_ns <= from_ns ? 0
                                                                     : told * 1e9 / (double)(now_ns - from_ns);
 }
@@ -273,6 +275,8 @@ void run_feedback_answer(struct run *run, struct turn *turn, const struct feedba
         if (step->kind == FEEDBACK_SPAWN || step->kind == FEEDBACK_RETIRE)
             come_or_go(run, turn, step);
     }
+    if (asked_more)
+        run->feedback.shed = 0;                  /* foreseen without those that come now */
     if (run->pipeline->shed_late && !asked_more) /* what more agents save is not shed */
         shed(run, turn, answer);
 }
@@ -325,8 +329,10 @@ static void judge(struct run *run, struct turn *turn, struct feedback_effect *ef
 
 void run_feedback_told(struct run *run, struct turn *turn) {
     struct run_feedback *feedback = &run->feedback;
-    if (feedback->from_ns == 0)
-        feedback->from_ns = run->first_trial_ns != 0 ? run->first_trial_ns : run->start_ns;
+    if (feedback->from_ns == 0) { /* of this process: what an earlier one told took other time */
+        feedback->from_ns = turn->now_ns;
+        feedback->told_from = run->told;
+    }
     if (feedback->settling > 0) { /* it was under way before the step */
         feedback->settling--;
         feedback->told_from = run->told;
@@ -346,7 +352,7 @@ void run_feedback_ended(struct run *run, struct turn *turn) {
     if (run->feedback.effect_count == 0)
         return;
     const struct feedback_effect *last = &run->feedback.effects[run->feedback.effect_count - 1];
-    if (last->outcome == EFFECT_TAKEN_BACK)
+    if (last->outcome == EFFECT_TAKEN_BACK || (run->state != RUN_RUNNING && run->state != RUN_DEADLINE))
         return; /* nothing is foreseen any more */
     run_line(
         run, turn, UINT32_MAX,
