@@ -163,6 +163,10 @@ void replay_stuck(struct replaying *replaying) {
         if (order->at == order->count)
             continue;
         const struct replay_step *wanted = &order->steps[order->at], *waiting = &order->waiting;
+        if (wanted->kind == MESSAGE_TASK_ENDED && replaying->unanswered) {
+            replaying->report->broke_off = true; /* its row was lost with the process, its turn was not */
+            return;
+        }
         replay_differ(
             replaying,
             "%s took %s (%u) next, as its turn %zu of %zu, and no such message came; it has %s (%u)",

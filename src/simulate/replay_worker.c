@@ -191,6 +191,7 @@ static void on_task(struct worker *worker, const struct node *task) {
             replay_differ(replaying,
                           "trial %u, stage %s, attempt %u went to %s; the record has no such attempt",
                           attempt.trial, stage, attempt.attempt, record->agents[worker->instance]);
+        replaying->unanswered = !replaying->request->turns->ended;
         return;
     }
     if (execution->agent != RECORD_UNKNOWN && execution->agent != worker->instance) {

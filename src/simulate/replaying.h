@@ -42,6 +42,7 @@ struct replaying {
     unsigned started[PIPELINE_INSTANCES_MAX]; /* workers so far, by instance */
     uint64_t start_ns;                        /* of the run, on the simulated clock */
     struct replay_report *report;
+    bool unanswered; /* an attempt is under way that the record has no end of */
     bool ending, out_of_memory;
 };
 
