@@ -60,6 +60,9 @@ static void try_read(const uint8_t *bytes, size_t length) {
     struct fault fault = {0};
     struct turn_file file = {0};
     enum troupe_error error = turn_file_read(bytes, length, "turns.bin", &account, &file, &fault);
+    size_t whole = turn_file_whole(bytes, length);
+    CHECK(whole <= length && (error != TROUPE_OK || whole == length));
+    CHECK(turn_file_whole(bytes, whole) == whole);
     if (error != TROUPE_OK) {
         fuzz_refused(error, &fault, file.records);
     } else {

@@ -20,8 +20,11 @@ static enum troupe_error read_turns(struct session *session, const struct run_re
             record->id);
     buffer_init(&bytes, session->account, TURN_FILE_BYTES_MAX);
     enum troupe_error error = env_read_file(session->env, path, &bytes, fault);
-    if (error == TROUPE_OK)
-        error = turn_file_read(bytes.bytes, bytes.length, path, session->account, ret_turns, fault);
+    if (error == TROUPE_OK) {
+        bool killed = record->state == RUN_RUNNING && !record->live; /* while it wrote, maybe */
+        size_t length = killed ? turn_file_whole(bytes.bytes, bytes.length) : bytes.length;
+        error = turn_file_read(bytes.bytes, length, path, session->account, ret_turns, fault);
+    }
     buffer_free(&bytes);
     return error;
 }

@@ -207,6 +207,24 @@ enum troupe_error turn_file_read(const void *bytes, size_t length, const char *s
     return error;
 }
 
+size_t turn_file_whole(const void *bytes, size_t length) {
+    const unsigned char *all = bytes;
+    size_t at = TURN_FILE_HEADER_BYTES;
+    while (at < length && length - at >= TURN_FILE_BLOCK_HEADER_BYTES) {
+        uint64_t count = get(all + at + 8, 4);
+        size_t block = count > 0 && count <= TURN_FILE_BLOCK_RECORDS_MAX
+                           ? TURN_FILE_BLOCK_HEADER_BYTES + (size_t)count * TURN_FILE_RECORD_BYTES
+                       : count == 0 ? TURN_FILE_END_BYTES
+                                    : 0;
+        if (memcmp(all + at, block_magic, sizeof block_magic) != 0 || block == 0)
+            return length; /* not of a writer that was killed: reading says what it is */
+        if (length - at < block)
+            break;
+        at += block;
+    }
+    return at < length ? at : length;
+}
+
 void turn_file_free(struct turn_file *file) {
     if (file->account != NULL)
         memory_free(file->account, file->records);

@@ -44,6 +44,9 @@ struct turn_file {
 MUST_CHECK enum troupe_error turn_file_read(const void *bytes, size_t length, const char *source,
                                             struct account *account, struct turn_file *ret,
                                             struct fault *fault);
+/* The length of `bytes` without a last block that was still being written: what to read of the record of a process that
+ * was killed. `length` where nothing is to be left off, or what is there was never a block. */
+size_t turn_file_whole(const void *bytes, size_t length);
 void turn_file_free(struct turn_file *file);
 
 #endif

@@ -91,6 +91,26 @@ static void a_cut_file_is_refused_unless_between_blocks(void **state) {
     assert_int_equal(account.bytes, 0);
 }
 
+static void what_is_whole_of_a_cut_file(void **state) {
+    (void)state;
+    struct buffer bytes;
+    write_turns(&bytes, true);
+    size_t ends[] = {TURN_FILE_HEADER_BYTES,
+                     TURN_FILE_HEADER_BYTES + TURN_FILE_BLOCK_HEADER_BYTES +
+                         TURN_FILE_BLOCK_RECORDS_MAX * TURN_FILE_RECORD_BYTES,
+                     bytes.length - TURN_FILE_END_BYTES, bytes.length};
+    for (size_t length = 0; length <= bytes.length; length++) {
+        size_t wanted = length; /* a header that is not whole stays, and is refused */
+        for (unsigned i = 0; i < sizeof ends / sizeof *ends; i++)
+            wanted = ends[i] <= length ? ends[i] : wanted;
+        assert_int_equal(turn_file_whole(bytes.bytes, length), wanted);
+    }
+    bytes.bytes[ends[1]] ^= 1; /* what is not a block is left for its reader to tell of */
+    assert_int_equal(turn_file_whole(bytes.bytes, bytes.length), bytes.length);
+    buffer_free(&bytes);
+    assert_int_equal(account.bytes, 0);
+}
+
 static void a_changed_byte_is_found(void **state) {
     (void)state;
     struct buffer bytes;
@@ -144,6 +164,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_written_reads_back),
         cmocka_unit_test(a_cut_file_is_refused_unless_between_blocks),
+        cmocka_unit_test(what_is_whole_of_a_cut_file),
         cmocka_unit_test(a_changed_byte_is_found),
         cmocka_unit_test(another_version_is_refused_by_name),
         cmocka_unit_test(no_memory_is_told),
