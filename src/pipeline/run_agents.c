@@ -8,6 +8,7 @@
 #include "agent/agent.h"
 #include "pipeline/run_internal.h"
 
+#include <limits.h>
 #include <stdio.h>
 
 struct run_agents {
@@ -36,6 +37,14 @@ unsigned run_agents_here(const struct run *run, unsigned agent) {
     unsigned count = 0;
     for (unsigned i = 0; i < run->pipeline->agents[agent].instances_max; i++)
         count += run->agent_states[run->agent_first[agent] + i] == INSTANCE_HERE;
+    return count;
+}
+
+unsigned run_agents_proven(const struct run *run, unsigned agent) {
+    unsigned count = 0;
+    for (unsigned i = run->agent_first[agent];
+         i < run->agent_first[agent] + run->pipeline->agents[agent].instances_max; i++)
+        count += run->agent_states[i] == INSTANCE_HERE && run->agent_proofs[i] == PROOF_WORKED;
     return count;
 }
 
@@ -154,6 +163,7 @@ enum troupe_error run_agents_add(struct run *run, struct turn *turn, unsigned ag
         TROUPE_OK)
         run->agents_live++; /* else nobody waits for it at the end, as for those of the start */
     run->agent_states[first + number] = INSTANCE_HERE;
+    run->agent_proofs[first + number] = PROOF_NONE;
     run_agents_count(run, turn->now_ns);
     return TROUPE_OK;
 }
@@ -165,21 +175,31 @@ static bool ask_to_drain(struct run *run, struct turn *turn, unsigned index) {
     return sent;
 }
 
+/* One that fails before one that did nothing yet, that before one that works; the newest of those. UINT_MAX: none. */
+static unsigned to_retire(const struct run *run, unsigned agent) {
+    static const unsigned char rank[] = {[PROOF_WORKED] = 1, [PROOF_NONE] = 2, [PROOF_FAILED] = 3};
+    unsigned first = run->agent_first[agent], chosen = UINT_MAX, best = 0;
+    for (unsigned i = first + run->pipeline->agents[agent].instances_max; i-- > first;)
+        if (run->agent_states[i] == INSTANCE_HERE && rank[run->agent_proofs[i]] > best) {
+            chosen = i;
+            best = rank[run->agent_proofs[i]];
+        }
+    return chosen;
+}
+
 bool run_agents_retire(struct run *run, struct turn *turn, unsigned agent) {
-    unsigned first = run->agent_first[agent], number = run->pipeline->agents[agent].instances_max;
-    while (number > 0 && run->agent_states[first + number - 1] != INSTANCE_HERE)
-        number--;
-    if (number == 0 || !ask_to_drain(run, turn, first + number - 1))
+    unsigned index = to_retire(run, agent);
+    if (index == UINT_MAX || !ask_to_drain(run, turn, index))
         return false;
-    run->agent_states[first + number - 1] = INSTANCE_LEAVING;
+    run->agent_states[index] = INSTANCE_LEAVING;
     run_agents_count(run, turn->now_ns);
     return true;
 }
 
 void run_agents_drain(struct run *run, struct turn *turn) {
     for (unsigned i = 0; i < run->agent_count; i++)
-        if (run->agent_states[i] == INSTANCE_HERE)
-            ask_to_drain(run, turn, i); /* one that is gone has drained */
+        if (run->agent_states[i] == INSTANCE_HERE || run->agent_states[i] == INSTANCE_GONE)
+            ask_to_drain(run, turn, i); /* one that gave up is an actor still */
 }
 
 void run_agents_down(struct run *run, unsigned index) {
@@ -194,6 +214,24 @@ unsigned run_agents_find(const struct run *run, actor_ref actor) {
     while (index < run->agent_count && (actor == 0 || run->agents[index] != actor))
         index++;
     return index;
+}
+
+void run_agents_heard(struct run *run, struct turn *turn, const struct message_agent_event *event) {
+    unsigned index = run_agents_find(run, event->agent);
+    if (index == run->agent_count)
+        return;
+    if (event->event == AGENT_WORKER_DIED || event->event == AGENT_GAVE_UP)
+        run->agent_proofs[index] = PROOF_FAILED;
+    if (event->event == AGENT_GAVE_UP && run->agent_states[index] == INSTANCE_HERE) {
+        run->agent_states[index] = INSTANCE_GONE;
+        run_agents_count(run, turn->now_ns);
+    }
+}
+
+void run_agents_worked(struct run *run, actor_ref actor) {
+    unsigned index = run_agents_find(run, actor);
+    if (index < run->agent_count)
+        run->agent_proofs[index] = PROOF_WORKED;
 }
 
 bool run_agents_in_process(const struct run *run, actor_ref actor) {

@@ -124,7 +124,7 @@ static void stop_search(struct run *run, struct turn *turn, enum run_state state
     struct run_event event = {.kind = RUN_EVENT_STOPPING, .text = why};
     run_show(run, turn, &event);
     /* After a deadline the workers are needed again, for the test; else nobody waits for them. */
-    cancel_tasks(run, turn, state != RUN_DEADLINE);
+    cancel_tasks(run, turn, state != RUN_DEADLINE || run->test_mask == 0);
 }
 
 void run_fail(struct run *run, struct turn *turn, enum troupe_error error, const char *format, ...) {
@@ -502,6 +502,7 @@ static void write_agent_start(struct run *run, struct turn *turn, const struct m
 }
 
 static void on_agent_event(struct run *run, struct turn *turn, const struct message_agent_event *event) {
+    run_agents_heard(run, turn, event);
     if (event->event == AGENT_UP)
         write_agent_start(run, turn, event);
     if (event->event == AGENT_RESTARTED)

@@ -65,7 +65,7 @@ static void outlook_agents(const struct run *run, struct message_outlook *outloo
             free += run->agent_states[run->agent_first[a] + i] == INSTANCE_ABSENT;
         struct outlook_agent *told = &outlook->agents[outlook->agent_count++];
         *told = (struct outlook_agent){.more = advises ? ADVISED_MAX : free,
-                                       .fewer = here < least ? 0 : here - least};
+                                       .fewer = run_agents_proven(run, a) < least ? 0 : here - least};
         if (run->feedback.held[a])
             told->more = told->fewer = 0;
         snprintf(told->name, sizeof told->name, "%s", agent->name);
@@ -332,6 +332,7 @@ void run_feedback_told(struct run *run, struct turn *turn) {
     if (feedback->from_ns == 0) { /* of this process: what an earlier one told took other time */
         feedback->from_ns = turn->now_ns;
         feedback->told_from = run->told;
+        feedback->next_ns = 0; /* who works is known now */
     }
     if (feedback->settling > 0) { /* it was under way before the step */
         feedback->settling--;

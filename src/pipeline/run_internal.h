@@ -177,6 +177,7 @@ struct run_feedback {
 };
 
 enum run_instance { INSTANCE_ABSENT, INSTANCE_HERE, INSTANCE_LEAVING, INSTANCE_GONE };
+enum run_proof { PROOF_NONE, PROOF_WORKED, PROOF_FAILED }; /* what an instance did last */
 struct run_agents;
 
 struct run {
@@ -238,6 +239,7 @@ struct run {
     struct run_agents *agent_parts;
     actor_ref agents[PIPELINE_INSTANCES_MAX]; /* by index; of one that left the last that had it */
     enum run_instance agent_states[PIPELINE_INSTANCES_MAX];
+    enum run_proof agent_proofs[PIPELINE_INSTANCES_MAX];
     unsigned agent_first[PIPELINE_AGENTS_MAX]; /* index of each agent's instance 0 */
     unsigned agent_count, agents_live;
     uint64_t slots_time_ns, slots_since_ns;   /* slots x time until then */
@@ -298,6 +300,9 @@ MUST_CHECK enum troupe_error run_agents_add(struct run *run, struct turn *turn, 
 /* The one that came last is asked to finish what it has and go; false: nobody could be asked. */
 bool run_agents_retire(struct run *run, struct turn *turn, unsigned agent);
 void run_agents_down(struct run *run, unsigned index);
+void run_agents_heard(struct run *run, struct turn *turn, const struct message_agent_event *event);
+void run_agents_worked(struct run *run, actor_ref actor);
+unsigned run_agents_proven(const struct run *run, unsigned agent); /* here, and what they did last was well */
 unsigned run_agents_here(const struct run *run, unsigned agent);
 unsigned run_agents_find(const struct run *run, actor_ref actor); /* agent_count: none */
 bool run_agents_in_process(const struct run *run, actor_ref actor);

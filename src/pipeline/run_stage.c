@@ -411,6 +411,8 @@ void stage_task_ended(struct run *run, struct turn *turn, struct task *task) {
     if (!keeps)
         work_remove(run, turn, task->artifact_directory);
     run->stage_seen[stage] += task->state == TASK_OK;
+    if (task->state == TASK_OK)
+        run_agents_worked(run, task->agent);
     struct stage_times *times = &trial->stages[stage].times;
     trial->stages[stage].agent = task->agent;
     task_decision_free(trial->stages[stage].decision);

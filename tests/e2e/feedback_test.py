@@ -22,8 +22,12 @@ open(here, "w").close()
 for line in sys.stdin:
     message = json.loads(line)
     if message["type"] == "start":
+        number = str(message["instance"])
         say(type="hello", protocol=1, capabilities=message["capabilities"])
     elif message["type"] == "task":
+        if os.environ.get("FAILS") == number:
+            os.remove(here)
+            sys.exit(3)
         if "CROWDED" in os.environ: # as many as there are, so much slower is each, to the third power
             threading.Event().wait(float(os.environ["CROWDED"]) * len(os.listdir("here")) ** 3)
         say(type="result", id=message["id"], attempt=message["attempt"], value=1,
@@ -102,6 +106,13 @@ class Feedback(unittest.TestCase):
         self.assertEqual([(step["step"], step["count"]) for step in response["feedback"]], [("retire", 2)])
         self.assertTrue(events[0].startswith("feedback: 2 fewer of 'go' (3 -> 1)"), events)
         self.assertEqual((response["counts"]["ok"], response["time"]["agents"]["instances"]), (6, 1))
+
+    def test_the_one_that_fails_goes_not_the_one_that_works(self):
+        self.write("instances: 2, instances_min: 1, env: {FAILS: '0'}", "expected: 10ms, retries: 9",
+                   "trials: 6, parallel: 2, deadline: 600s")
+        response, events, _ = self.finished()
+        self.assertEqual(response["counts"]["ok"], 6, events)
+        self.assertEqual([(step["step"], step["count"]) for step in response["feedback"]], [("retire", 1)], events)
 
     def test_what_hurt_is_taken_back(self):
         self.write("instances: 1, instances_max: 2, env: {CROWDED: '0.03'}", "retries: 0", "trials: 9000, deadline: 120s")
