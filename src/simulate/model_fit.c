@@ -128,7 +128,9 @@ bool record_tried_again(const struct run_record *record, const struct record_exe
             record->executions[i].stage == execution->stage &&
             record->executions[i].attempt > execution->attempt)
             return true;
-    return false;
+    /* The end of the run may have come between the two: then its trial did not fail. */
+    const struct record_trial *trial = run_record_trial(record, execution->trial);
+    return trial != NULL && trial->state != TRIAL_FAILED;
 }
 
 static void fill_sample(const struct fitting *fitting, const struct record_execution *execution,

@@ -156,27 +156,35 @@ struct turn_guide replay_guide(struct replaying *replaying) {
     return (struct turn_guide){may, replaying};
 }
 
-void replay_stuck(struct replaying *replaying) {
-    static const char *const names[] = {"the engine", "the coordinator", "an agent"};
+/* Who waits for the turn that was first: the others wait for what it would have sent. */
+static const struct replay_order *stuck_first(const struct replaying *replaying) {
+    const struct replay_order *first = NULL;
     for (unsigned i = 0; i < replaying->order_count; i++) {
         const struct replay_order *order = &replaying->orders[i];
-        if (order->at == order->count)
-            continue;
-        const struct replay_step *wanted = &order->steps[order->at], *waiting = &order->waiting;
-        if (wanted->kind == MESSAGE_TASK_ENDED && replaying->unanswered) {
-            replaying->report->broke_off = true; /* its row was lost with the process, its turn was not */
-            return;
-        }
-        replay_differ(
-            replaying,
-            "%s took %s (%u) next, as its turn %zu of %zu, and no such message came; it has %s (%u)",
-            names[order->role], message_kind_name((enum message_kind)wanted->kind), wanted->token,
-            order->at + 1, order->count,
-            waiting->kind != 0 ? message_kind_name((enum message_kind)waiting->kind) : "nothing",
-            waiting->token);
+        if (order->at < order->count &&
+            (first == NULL || order->steps[order->at].at_ns < first->steps[first->at].at_ns))
+            first = order;
+    }
+    return first;
+}
+
+void replay_stuck(struct replaying *replaying) {
+    static const char *const names[] = {"the engine", "the coordinator", "an agent"};
+    const struct replay_order *order = stuck_first(replaying);
+    if (order == NULL) {
+        replay_differ(replaying, "all recorded turns were taken, and the run did not come to its end");
         return;
     }
-    replay_differ(replaying, "all recorded turns were taken, and the run did not come to its end");
+    const struct replay_step *wanted = &order->steps[order->at], *waiting = &order->waiting;
+    if (wanted->kind == MESSAGE_TASK_ENDED && replaying->unanswered) {
+        replaying->report->broke_off = true; /* its row was lost with the process, its turn was not */
+        return;
+    }
+    replay_differ(
+        replaying, "%s took %s (%u) next, as its turn %zu of %zu, and no such message came; it has %s (%u)",
+        names[order->role], message_kind_name((enum message_kind)wanted->kind), wanted->token, order->at + 1,
+        order->count, waiting->kind != 0 ? message_kind_name((enum message_kind)waiting->kind) : "nothing",
+        waiting->token);
 }
 
 /* ---- what was read of the registry ---- */
