@@ -16,18 +16,22 @@ bool replay_guided(enum replay_role role, unsigned kind, uint32_t token) {
     switch (kind) {
     case MESSAGE_OFFER:
     case MESSAGE_REVOKE:
+    case MESSAGE_AGENT_DRAIN:
         return role == REPLAY_AGENT;
     case MESSAGE_STORE_COMMITTED:
+    case MESSAGE_FEEDBACK:
     case MESSAGE_RUN_STOP:
         return role == REPLAY_ENGINE;
     case MESSAGE_JOB_DONE:
         return role == REPLAY_ENGINE && token != TOKEN_NOBODYS;
     case MESSAGE_TIMER:
         return role != REPLAY_ENGINE; /* its own are for the display and the deadline */
+    case MESSAGE_DOWN:                /* of an agent that left */
     case MESSAGE_TASK_ENDED:
         return role == REPLAY_ENGINE || role == REPLAY_COORDINATOR;
     case MESSAGE_COORDINATE:
     case MESSAGE_COORDINATE_STEP:
+    case MESSAGE_OUTLOOK:
     case MESSAGE_AGENT_EVENT:
     case MESSAGE_OFFER_ANSWER:
     case MESSAGE_REVOKE_ANSWER:
@@ -41,10 +45,10 @@ bool replay_guided(enum replay_role role, unsigned kind, uint32_t token) {
 /* An answer gets its asker's token only when it is taken, so it is told by who answers, as a note by whose it is. Numbers of watches and of asks
  * are of one process. */
 struct replay_step replay_step_of(unsigned kind, uint32_t sender, uint64_t token) {
-    bool answer =
-        kind == MESSAGE_AGENT_EVENT || kind == MESSAGE_OFFER_ANSWER || kind == MESSAGE_REVOKE_ANSWER;
+    bool answer = kind == MESSAGE_AGENT_EVENT || kind == MESSAGE_OFFER_ANSWER ||
+                  kind == MESSAGE_REVOKE_ANSWER || kind == MESSAGE_FEEDBACK || kind == MESSAGE_DOWN;
     bool own = kind == MESSAGE_TIMER || kind == MESSAGE_REGISTRY_CHANGE || kind == MESSAGE_OFFER ||
-               kind == MESSAGE_REVOKE;
+               kind == MESSAGE_REVOKE || kind == MESSAGE_OUTLOOK || kind == MESSAGE_AGENT_DRAIN;
     return (struct replay_step){.kind = (uint16_t)kind, .token = answer ? sender : own ? 0 : (uint32_t)token};
 }
 

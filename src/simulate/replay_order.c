@@ -24,6 +24,7 @@ static int role_shown(unsigned kind) {
     case MESSAGE_COORDINATE_STEP:
         return REPLAY_COORDINATOR;
     case MESSAGE_OFFER:
+    case MESSAGE_AGENT_DRAIN:
         return REPLAY_AGENT;
     default:
         return -1;
@@ -66,7 +67,8 @@ static bool make_room(struct replaying *replaying) {
     for (size_t i = 0; i < turns->count; i++) {
         const struct turn_record *record = &turns->records[i];
         struct replay_order *order = order_of(replaying, record->actor);
-        inputs += record->kind == TURN_RECORD_INPUT;
+        inputs += record->kind == TURN_RECORD_INPUT || record->kind == MESSAGE_CHILD_EXITED ||
+                  record->kind == MESSAGE_DOWN;
         if (order != NULL && record->kind == TURN_RECORD_READ)
             order->read_count++;
         else if (order != NULL && record_counts(order, record))
@@ -93,6 +95,20 @@ static uint64_t instant(struct reading *reading, const struct turn_record *recor
                                                                            : 0;
 }
 
+static void input_add(struct replaying *replaying, enum replay_told kind, uint32_t slot, uint32_t token,
+                      uint64_t at_ns) {
+    replaying->inputs[replaying->input_count++] = (struct replay_input){kind, slot, token, at_ns};
+}
+
+/* The engine hears which instance it was, and from which actor. */
+static void gone_add(struct replaying *replaying, uint32_t slot, uint32_t instance) {
+    for (size_t i = replaying->input_count; i-- > 0;)
+        if (replaying->inputs[i].kind == REPLAY_EXITED && replaying->inputs[i].slot == slot) {
+            input_add(replaying, REPLAY_GONE, instance, 0, replaying->inputs[i].at_ns);
+            return;
+        }
+}
+
 static void record_add(struct reading *reading, const struct turn_record *record) {
     struct replaying *replaying = reading->replaying;
     struct replay_order *order = order_of(replaying, record->actor);
@@ -108,8 +124,14 @@ static void record_add(struct reading *reading, const struct turn_record *record
         reading->begun = true;
     }
     if (record->kind == TURN_RECORD_INPUT) {
-        replaying->inputs[replaying->input_count++] = (struct replay_input){record->actor, token, at_ns};
-    } else if (order != NULL && record_counts(order, record)) {
+        input_add(replaying, REPLAY_TOLD, record->actor, token, at_ns);
+        return;
+    }
+    if (record->kind == MESSAGE_CHILD_EXITED)
+        input_add(replaying, REPLAY_EXITED, record->actor, 0, at_ns);
+    if (record->kind == MESSAGE_DOWN && order != NULL && order->role == REPLAY_ENGINE)
+        gone_add(replaying, record->of.message.sender, token);
+    if (order != NULL && record_counts(order, record)) {
         order->steps[order->count] = replay_step_of(record->kind, (uint32_t)record->of.message.sender, token);
         order->steps[order->count++].at_ns = at_ns;
     }
@@ -123,7 +145,7 @@ static void fill(struct replaying *replaying) {
     for (size_t i = 0; i < turns->count; i++) {
         const struct replay_order *order = order_of(replaying, turns->records[i].actor);
         if (order != NULL && order->role == REPLAY_ENGINE && turns->records[i].kind != TURN_RECORD_READ &&
-            record_counts(order, &turns->records[i]))
+            turns->records[i].kind != MESSAGE_DOWN && record_counts(order, &turns->records[i]))
             last = i;
     }
     for (size_t i = 0; i < turns->count; i++) {
@@ -160,9 +182,17 @@ void replay_orders_free(struct replaying *replaying) {
 
 uint64_t replay_end_at(const struct replaying *replaying, uint64_t token, uint64_t otherwise_ns) {
     for (size_t i = 0; i < replaying->input_count; i++)
-        if (replaying->inputs[i].token == (uint32_t)token)
+        if (replaying->inputs[i].kind == REPLAY_TOLD && replaying->inputs[i].token == (uint32_t)token)
             return replaying->inputs[i].at_ns;
     return otherwise_ns;
+}
+
+uint64_t replay_gone_at(const struct replaying *replaying, uint32_t instance, uint64_t from_ns) {
+    for (size_t i = 0; i < replaying->input_count; i++)
+        if (replaying->inputs[i].kind == REPLAY_GONE && replaying->inputs[i].slot == instance &&
+            replaying->inputs[i].at_ns >= from_ns)
+            return replaying->inputs[i].at_ns;
+    return from_ns;
 }
 
 /* Instances are made in the record's order, right behind the coordinator. */
@@ -173,7 +203,8 @@ uint64_t replay_hello_at(const struct replaying *replaying, uint32_t instance, u
         if (replaying->orders[i].role == REPLAY_COORDINATOR)
             slot = replaying->orders[i].slot + 1 + instance;
     for (size_t i = 0; i < replaying->input_count; i++)
-        if (replaying->inputs[i].slot == slot && replaying->inputs[i].token == AGENT_TOKEN_UP && nth-- == 0)
+        if (replaying->inputs[i].kind == REPLAY_TOLD && replaying->inputs[i].slot == slot &&
+            replaying->inputs[i].token == AGENT_TOKEN_UP && nth-- == 0)
             return replaying->inputs[i].at_ns;
     return otherwise_ns;
 }

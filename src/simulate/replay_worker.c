@@ -65,13 +65,16 @@ static void on_start(struct worker *worker, const struct node *start) {
                       node_string(node_get(start, "agent")));
         return;
     }
-    uint64_t ready = 0;
+    uint64_t ready = UINT64_MAX;
     unsigned number = replaying->started[worker->instance]++, nth = number;
     for (size_t i = 0; i < record->start_count; i++)
         if (record->starts[i].agent == worker->instance && nth-- == 0) {
             ready = record->starts[i].ready;
             break;
         }
+    ready = replay_hello_at(replaying, worker->instance, number, ready);
+    if (ready == UINT64_MAX)
+        return; /* it was asked to leave before it came so far */
     buffer_init(&hello, replaying->account, 0);
     json_init(&json, &hello);
     json_object_begin(&json);
@@ -82,9 +85,7 @@ static void on_start(struct worker *worker, const struct node *start) {
     json_object_end(&json);
     buffer_text(&hello, "\n");
     if (buffer_ok(&hello) == TROUPE_OK)
-        env_sim_child_emit(worker->child,
-                           until(replaying, replay_hello_at(replaying, worker->instance, number, ready)), 0,
-                           hello.bytes, hello.length);
+        env_sim_child_emit(worker->child, until(replaying, ready), 0, hello.bytes, hello.length);
     else
         replaying->out_of_memory = true;
     buffer_free(&hello);
@@ -270,7 +271,19 @@ static void worker_input(void *state, struct env_child *child, const char *bytes
     buffer_consume(&worker->line, taken);
 }
 
+/* Its agent leaves. */
+static void worker_input_closed(void *state, struct env_child *child) {
+    const struct worker *worker = state;
+    const struct replaying *replaying = worker->replaying;
+    uint64_t now = env_now(replaying->env) - replaying->start_ns;
+    uint64_t at = worker->instance != RECORD_UNKNOWN ? replay_gone_at(replaying, worker->instance, now) : now;
+    env_sim_child_exit(child, at - now, 0);
+}
+
 struct env_child_model replay_workers(struct replaying *replaying) {
-    return (struct env_child_model){
-        .context = replaying, .spawn = worker_spawn, .input = worker_input, .release = worker_release};
+    return (struct env_child_model){.context = replaying,
+                                    .spawn = worker_spawn,
+                                    .input = worker_input,
+                                    .input_closed = worker_input_closed,
+                                    .release = worker_release};
 }

@@ -25,8 +25,11 @@ struct replay_order { /* of one actor */
     size_t read_count, read_at;
     struct replay_step waiting; /* the last one that was not its turn; kind 0: none */
 };
-struct replay_input { /* a hello, or the end of an attempt, came from a worker */
-    uint32_t slot, token;
+enum replay_told { REPLAY_TOLD, REPLAY_EXITED, REPLAY_GONE };
+struct
+    replay_input { /* from a worker: a hello, the end of an attempt, or its exit; GONE: that of one that had left */
+    enum replay_told kind;
+    uint32_t slot, token; /* GONE: slot is the instance's index */
     uint64_t at_ns;
 };
 struct replaying {
@@ -52,6 +55,8 @@ void replay_orders_free(struct replaying *replaying);
 /* When the end of that attempt came in, or the hello number `nth` of an instance; `otherwise_ns` when the record does not
  * say. */
 uint64_t replay_end_at(const struct replaying *replaying, uint64_t token, uint64_t otherwise_ns);
+/* The exit of a worker whose agent leaves at `from_ns` or later; `from_ns` when the record has none. */
+uint64_t replay_gone_at(const struct replaying *replaying, uint32_t instance, uint64_t from_ns);
 uint64_t replay_hello_at(const struct replaying *replaying, uint32_t instance, unsigned nth,
                          uint64_t otherwise_ns);
 

@@ -100,6 +100,12 @@ class Feedback(unittest.TestCase):
         self.assertIn("instances_max: 1, was 3",
                       self.troupe("whatif", response["run"], "--set", "agents.go.instances_max=1"))
 
+    def test_a_recorded_run_that_some_leave_is_lived_through_again(self):
+        self.write("instances: 3, instances_min: 1", "expected: 10ms", "trials: 40, parallel: 2, deadline: 600s")
+        response, events, _ = self.finished("--record")
+        self.assertIn("retire", [step["step"] for step in response["feedback"]], events)
+        self.assertIn("as recorded", self.troupe("show", response["run"], "--replay"))
+
     def test_idle_ones_go(self):
         self.write("instances: 3, instances_min: 1", "expected: 10ms", "trials: 6, parallel: 1, deadline: 600s")
         response, events, _ = self.finished()
