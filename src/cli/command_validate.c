@@ -46,13 +46,19 @@ static void write_variable(const struct space *space, unsigned index, struct buf
     buffer_text(out, "\n");
 }
 
+static void write_agent(const struct pipeline_agent *agent, struct buffer *out) {
+    buffer_format(out, " %s x%u", agent->name, agent->instances);
+    if (agent->instances_min < agent->instances_max)
+        buffer_format(out, " (%u..%u)", agent->instances_min, agent->instances_max);
+}
+
 static void write_stages(const struct pipeline *pipeline, struct buffer *out) {
     for (unsigned k = 0; k < pipeline->stage_count; k++) {
         const struct pipeline_stage *stage = &pipeline->stages[pipeline->order[k]];
         buffer_format(out, "  %-14s by", stage->name);
         for (unsigned a = 0; a < pipeline->agent_count; a++)
             if (capability_set_has(&pipeline->agents[a].capabilities, stage->capability))
-                buffer_format(out, " %s x%u", pipeline->agents[a].name, pipeline->agents[a].instances);
+                write_agent(&pipeline->agents[a], out);
         for (unsigned i = 0, first = 1; i < pipeline->stage_count; i++)
             if (stage->needs & (1u << i)) {
                 buffer_format(out, "%s%s", first ? ", after " : " and ", pipeline->stages[i].name);

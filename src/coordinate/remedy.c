@@ -18,6 +18,7 @@
 #define SHED_MAX 64
 #define SHED_STEPS_MAX 3
 #define SPAWN_STEPS_MAX 2
+#define EXPECTED_MAX_NS (UINT64_MAX >> 8) /* of one entry: two years, and room to be stretched and added up */
 #define SLACK 1.25 /* an agent is retired when all would be on time even if everything took so much longer */
 
 struct entry {
@@ -332,15 +333,32 @@ static int more_shed(const void *left, const void *right) {
     return a->agent < b->agent ? -1 : a->agent > b->agent;
 }
 
+static unsigned late_entries(const struct remedy *remedy) {
+    unsigned count = 0;
+    for (unsigned i = 0; i < remedy->count; i++)
+        count += !remedy->shed[i] && remedy->entries[i].task.finish_ns > remedy->entries[i].task.deadline_ns;
+    return count;
+}
+
 static void shed(struct look *look) {
     struct remedy *remedy = look->remedy;
     struct shed_count counts[SHED_MAX];
-    unsigned count = 0, tasks = 0;
+    unsigned count = 0;
     struct feedback_forecast after = forecast(look, 0);
-    for (int next; tasks < SHED_MAX && after.late && (next = next_to_shed(remedy)) >= 0; tasks++) {
-        remedy->shed[next] = true;
-        count_shed(counts, &count, remedy->entries[next].task.agent, remedy->entries[next].copies);
+    for (unsigned round = 0; round < SHED_MAX && after.late; round++) {
+        /* One by one; several at once where so many are late that this would take too many forecasts. */
+        int next = -1;
+        for (unsigned some = 1 + late_entries(remedy) / SHED_MAX; some > 0; some--) {
+            next = next_to_shed(remedy);
+            if (next < 0)
+                break;
+            remedy->shed[next] = true;
+            look->feedback->shed += remedy->entries[next].copies;
+            count_shed(counts, &count, remedy->entries[next].task.agent, remedy->entries[next].copies);
+        }
         after = forecast(look, 0);
+        if (next < 0)
+            break;
     }
     memset(remedy->shed, 0, sizeof remedy->shed);
     if (count > 1)
@@ -425,6 +443,11 @@ static bool announced_row(struct look *look, const struct outlook_tasks *announc
     return true;
 }
 
+/* What would take longer than the clock counts is never done anyway. */
+static uint64_t times(uint64_t expected_ns, uint64_t copies) {
+    return expected_ns < EXPECTED_MAX_NS / copies ? expected_ns * copies : EXPECTED_MAX_NS;
+}
+
 /* False: no memory, or no place for it. */
 static bool announce(struct look *look) {
     struct remedy *remedy = look->remedy;
@@ -456,10 +479,11 @@ static bool announce(struct look *look) {
         for (uint64_t left = announced->count; left > 0 && remedy->count < PLAN_TASKS_MAX;) {
             uint64_t copies = left < each ? left : each;
             left -= copies;
-            remedy->entries[remedy->count++] = (struct entry){
-                {.demand = row, .expected_ns = expected_ns * copies, .deadline_ns = announced->deadline_ns},
-                (uint32_t)announced->priority + 1,
-                (uint32_t)copies};
+            remedy->entries[remedy->count++] = (struct entry){{.demand = row,
+                                                               .expected_ns = times(expected_ns, copies),
+                                                               .deadline_ns = announced->deadline_ns},
+                                                              (uint32_t)announced->priority + 1,
+                                                              (uint32_t)copies};
         }
     }
     qsort(remedy->entries, remedy->count, sizeof *remedy->entries, more_urgent);

@@ -214,9 +214,10 @@ enum troupe_error definition_feedback(struct pipeline *pipeline, const struct no
                                       struct fault *fault) {
     static const char *const keys[] = {"apply", "shed"}, *const applies[] = {"off", "advise", "auto"};
     const char *apply = "off", *shed = "none";
+    bool bounds = false;
     for (unsigned a = 0; a < pipeline->agent_count; a++)
         if (pipeline->agents[a].instances_min < pipeline->agents[a].instances_max)
-            apply = "auto";
+            bounds = true;
     enum troupe_error error = TROUPE_OK;
     if (feedback != NULL && node_kind(feedback) != DOCUMENT_MAP)
         return node_fault(feedback, fault, TROUPE_INVALID,
@@ -225,9 +226,12 @@ enum troupe_error definition_feedback(struct pipeline *pipeline, const struct no
     if (feedback != NULL)
         error = node_check_keys(feedback, keys, ARRAY_COUNT(keys), fault);
     if (error == TROUPE_OK && feedback != NULL)
-        error = node_read_string(node_get(feedback, "apply"), &apply, fault);
-    if (error == TROUPE_OK && feedback != NULL)
         error = node_read_string(node_get(feedback, "shed"), &shed, fault);
+    pipeline->shed_late = strcmp(shed, "late") == 0;
+    if (bounds || pipeline->shed_late)
+        apply = "auto";
+    if (error == TROUPE_OK && feedback != NULL)
+        error = node_read_string(node_get(feedback, "apply"), &apply, fault);
     if (error != TROUPE_OK)
         return error;
     unsigned at = 0;
@@ -236,10 +240,17 @@ enum troupe_error definition_feedback(struct pipeline *pipeline, const struct no
     if (at == ARRAY_COUNT(applies))
         return node_fault(node_get(feedback, "apply"), fault, TROUPE_INVALID,
                           "expected auto, advise or off, found '%s'", apply);
-    pipeline->shed_late = strcmp(shed, "late") == 0;
     if (!pipeline->shed_late && strcmp(shed, "none") != 0)
         return node_fault(node_get(feedback, "shed"), fault, TROUPE_INVALID,
                           "expected late or none, found '%s'", shed);
     pipeline->feedback = (enum feedback_apply)at;
+    if (pipeline->shed_late && pipeline->feedback != FEEDBACK_AUTO)
+        return node_fault(node_get(feedback, "shed"), fault, TROUPE_INVALID,
+                          "expected none, for with `apply: %s` nothing is done; or `apply: auto`", apply);
+    if (pipeline->feedback == FEEDBACK_AUTO && !bounds && !pipeline->shed_late)
+        return node_fault(
+            node_get(feedback, "apply"), fault, TROUPE_INVALID,
+            "there is nothing that could be done: expected `instances_min` or `instances_max` of "
+            "an agent, or `shed: late`");
     return TROUPE_OK;
 }

@@ -210,8 +210,10 @@ static enum troupe_error check_resources(struct pipeline *pipeline, struct fault
             if (held > pipeline->resources_free.amount[r])
                 return node_fault(
                     agent->node, fault, TROUPE_UNSATISFIABLE,
-                    "%u instances of agent '%s' hold %lld of '%s', but `resources:` has %lld left",
-                    agent->instances_max, agent->name, (long long)held, pipeline->resource_names.names[r],
+                    "%u instances of agent '%s' (%s) hold %lld of '%s', but `resources:` has %lld left",
+                    agent->instances_max, agent->name,
+                    agent->instances < agent->instances_max ? "its instances_max" : "its instances",
+                    (long long)held, pipeline->resource_names.names[r],
                     (long long)pipeline->resources_free.amount[r]);
             pipeline->resources_free.amount[r] -= held;
         }

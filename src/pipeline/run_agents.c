@@ -152,6 +152,10 @@ enum troupe_error run_agents_add(struct run *run, struct turn *turn, unsigned ag
     while (number < run->pipeline->agents[agent].instances_max &&
            run->agent_states[first + number] != INSTANCE_ABSENT)
         number++;
+    for (unsigned i = 0; i < number && number == run->pipeline->agents[agent].instances_max; i++)
+        if (run->agent_states[first + i] == INSTANCE_LEAVING)
+            return fault_set(fault, TROUPE_FULL, run->pipeline->agents[agent].name,
+                             "an instance that was asked to leave is still here");
     if (number == run->pipeline->agents[agent].instances_max)
         return fault_set(fault, TROUPE_LIMIT, run->pipeline->agents[agent].name,
                          "there are %u instances, at most instances_max", number);

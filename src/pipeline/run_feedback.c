@@ -29,7 +29,14 @@ static unsigned trials_left(const struct run *run) {
 }
 
 static bool known(const struct run *run, unsigned stage) {
-    return run->stage_seen[stage] > 0 || run->pipeline->stages[stage].expected_ns > 0;
+    return run->stage_seen[stage] + run->stage_reused[stage] > 0 ||
+           run->pipeline->stages[stage].expected_ns > 0;
+}
+
+/* Of `trials`, as many as were executed so far and not taken from what is there. */
+static unsigned executed_of(const struct run *run, unsigned stage, unsigned trials) {
+    uint64_t seen = run->stage_seen[stage], all = seen + run->stage_reused[stage];
+    return all == 0 ? trials : (unsigned)((trials * seen + all - 1) / all);
 }
 
 static unsigned not_begun(const struct run *run, unsigned stage) {
@@ -49,7 +56,7 @@ static void outlook_tasks(const struct run *run, struct message_outlook *outlook
             continue;
         outlook->tasks[outlook->task_count++] =
             (struct outlook_tasks){.capability = stage->capability,
-                                   .count = left + not_begun(run, s),
+                                   .count = executed_of(run, s, left + not_begun(run, s)),
                                    .expected_ns = run->stage_seen[s] > 0 ? 0 : stage->expected_ns,
                                    .deadline_ns = run->deadline_at_ns != 0 ? run->deadline_at_ns : UINT64_MAX,
                                    .resources = stage->resources};
@@ -145,7 +152,10 @@ static unsigned change(struct run *run, struct turn *turn, unsigned agent, bool 
     unsigned done = 0;
     struct fault fault = {0};
     while (done < count) {
-        if (more && run_agents_add(run, turn, agent, &fault) != TROUPE_OK) {
+        enum troupe_error error = more ? run_agents_add(run, turn, agent, &fault) : TROUPE_OK;
+        if (error == TROUPE_FULL)
+            break; /* one that leaves has its number still */
+        if (error != TROUPE_OK) {
             run_line(run, turn, UINT32_MAX, "feedback: no further instance of '%s': %s",
                      run->pipeline->agents[agent].name, fault.text);
             run->feedback.held[agent] = true; /* not tried again and again */
@@ -155,21 +165,19 @@ static unsigned change(struct run *run, struct turn *turn, unsigned agent, bool 
             break;
         done++;
     }
-    run->feedback.settling = run->in_flight;
+    if (done > 0)
+        run->feedback.settling = run->in_flight;
     return done;
 }
 
 /* What the rate would be without the step, by times that were seen; 0: by none. */
 static double rate_foreseen(const struct run *run, const struct feedback_step *step, uint64_t now_ns) {
-    unsigned stages = 0;
-    for (unsigned s = 0; s < run->pipeline->stage_count; s++) {
-        stages += run->pipeline->stages[s].in_trial;
-        if (run->pipeline->stages[s].in_trial && run->stage_seen[s] == 0)
+    for (unsigned s = 0; s < run->pipeline->stage_count; s++)
+        if (run->pipeline->stages[s].in_trial && run->stage_seen[s] + run->stage_reused[s] == 0)
             return 0;
-    }
     return step->before.finish_ns <= now_ns
                ? 0
-               : (double)step->before.tasks / stages * 1e9 / (double)(step->before.finish_ns - now_ns);
+               : (trials_left(run) + run->in_flight) * 1e9 / (double)(step->before.finish_ns - now_ns);
 }
 
 static void note_effect(struct run *run, struct turn *turn, const struct feedback_step *step, int agent,
@@ -190,8 +198,12 @@ static void note_effect(struct run *run, struct turn *turn, const struct feedbac
     struct feedback_effect *effect = &feedback->effects[feedback->effect_count - 1];
     if (effect->rate_before == 0)
         effect->rate_before = rate_foreseen(run, step, turn->now_ns);
+    if (step->kind == FEEDBACK_SPAWN && !feedback->measuring)
+        feedback->measured = feedback->effect_count - 1;
     /* Fewer do less, which was foreseen: that hurts when more are wanted again. */
-    feedback->measuring = step->kind == FEEDBACK_SPAWN;
+    feedback->measuring |= step->kind == FEEDBACK_SPAWN;
+    if (step->kind == FEEDBACK_SHED)
+        return; /* what is not begun slows nothing down */
     feedback->told_from = run->told;
     feedback->from_ns = turn->now_ns;
 }
@@ -217,16 +229,16 @@ static void come_or_go(struct run *run, struct turn *turn, const struct feedback
 
 /* Tasks of a chain are one trial. */
 static void shed(struct run *run, struct turn *turn, const struct feedback *answer) {
-    unsigned tasks = 0, stages = 0, left = trials_left(run), before = run->feedback.shed;
+    unsigned left = trials_left(run), before = run->feedback.shed;
+    uint64_t announced = 0;
     const struct feedback_step *last = NULL;
     for (unsigned i = 0; i < answer->count; i++)
-        if (answer->steps[i].kind == FEEDBACK_SHED) {
+        if (answer->steps[i].kind == FEEDBACK_SHED)
             last = &answer->steps[i];
-            tasks += last->count;
-        }
     for (unsigned s = 0; s < run->pipeline->stage_count; s++)
-        stages += run->pipeline->stages[s].in_trial;
-    unsigned trials = stages > 0 ? tasks / stages : 0;
+        if (run->pipeline->stages[s].in_trial)
+            announced += executed_of(run, s, left);
+    unsigned trials = announced > 0 ? (unsigned)((uint64_t)answer->shed * left / announced) : 0;
     run->feedback.shed = trials < left ? trials : left;
     if (run->feedback.shed == before)
         return;
@@ -283,48 +295,67 @@ void run_feedback_answer(struct run *run, struct turn *turn, const struct feedba
 
 /* ---- what came of it ---- */
 
+/* Those of one answer came together: they are judged, taken back and done again together. */
+static void judge_each(struct run *run, struct turn *turn, double rate,
+                       void (*one)(struct run *run, struct turn *turn, struct feedback_effect *effect)) {
+    struct run_feedback *feedback = &run->feedback;
+    for (unsigned i = feedback->measured; i < feedback->effect_count; i++) {
+        struct feedback_effect *effect = &feedback->effects[i];
+        if (effect->kind != FEEDBACK_SPAWN)
+            continue;
+        if (effect->outcome == EFFECT_TAKEN_BACK)
+            effect->rate_back = rate;
+        else
+            effect->rate_after = rate;
+        one(run, turn, effect);
+    }
+}
+
 /* Rates fall for other reasons too: a search moves on to trials that take longer. So what came of taking it back is looked
  * at as well. */
 static void take_back(struct run *run, struct turn *turn, struct feedback_effect *effect) {
     unsigned agent = (unsigned)effect->agent;
-    effect->outcome = EFFECT_TAKEN_BACK;
     run->feedback.held[agent] = true;
+    if (change(run, turn, agent, false, effect->count) == 0)
+        return;
+    effect->outcome = EFFECT_TAKEN_BACK;
+    run->feedback.measuring = true;
     run_line(run, turn, UINT32_MAX,
              "feedback: with %u more of '%s' %.3g trials a second became %.3g: taken back", effect->count,
              run->pipeline->agents[agent].name, effect->rate_before, effect->rate_after);
-    run->feedback.measuring = change(run, turn, agent, false, effect->count) > 0;
 }
 
 static void do_again(struct run *run, struct turn *turn, struct feedback_effect *effect) {
     unsigned agent = (unsigned)effect->agent;
-    run_line(
-        run, turn, UINT32_MAX,
-        "feedback: with %u more of '%s' taken back %.3g trials a second became %.3g: it was not for them, "
-        "so they "
-        "are here again",
-        effect->count, run->pipeline->agents[agent].name, effect->rate_after, effect->rate_back);
-    effect->outcome = EFFECT_KEPT;
     run->feedback.held[agent] = false;
-    change(run, turn, agent, true, effect->count);
+    if (change(run, turn, agent, true, effect->count) == 0)
+        return; /* it stays taken back */
+    effect->outcome = EFFECT_KEPT;
+    run_line(run, turn, UINT32_MAX,
+             "feedback: with %u more of '%s' taken back %.3g trials a second became %.3g: it was not for "
+             "them, so they are here again",
+             effect->count, run->pipeline->agents[agent].name, effect->rate_after, effect->rate_back);
 }
 
-static void judge(struct run *run, struct turn *turn, struct feedback_effect *effect, double rate) {
-    if (effect->outcome == EFFECT_TAKEN_BACK) {
-        effect->rate_back = rate;
-        if (rate < effect->rate_after)
-            do_again(run, turn, effect);
-        return;
-    }
-    effect->rate_after = rate;
-    if (effect->rate_before == 0)
-        return;
+static void keep(struct run *run, struct turn *turn, struct feedback_effect *effect) {
     effect->outcome = EFFECT_KEPT;
-    if (rate < effect->rate_before * HURT) {
-        take_back(run, turn, effect);
-        return;
-    }
-    run_line(run, turn, UINT32_MAX, "feedback: with %u more of '%s' %.3g trials a second became %.3g: kept",
-             effect->count, run->pipeline->agents[effect->agent].name, effect->rate_before, rate);
+    if (effect->rate_before > 0)
+        run_line(run, turn, UINT32_MAX,
+                 "feedback: with %u more of '%s' %.3g trials a second became %.3g: kept", effect->count,
+                 run->pipeline->agents[effect->agent].name, effect->rate_before, effect->rate_after);
+}
+
+static void leave(struct run *run, struct turn *turn, struct feedback_effect *effect) {
+    (void)run, (void)turn, (void)effect;
+}
+
+static void judge(struct run *run, struct turn *turn, const struct feedback_effect *first, double rate) {
+    if (first->outcome == EFFECT_TAKEN_BACK)
+        judge_each(run, turn, rate, rate < first->rate_after ? do_again : leave);
+    else if (first->rate_before == 0)
+        judge_each(run, turn, rate, leave);
+    else
+        judge_each(run, turn, rate, rate < first->rate_before * HURT ? take_back : keep);
 }
 
 void run_feedback_told(struct run *run, struct turn *turn) {
@@ -344,7 +375,7 @@ void run_feedback_told(struct run *run, struct turn *turn) {
     if (!feedback->measuring || run->stopping || rate == 0)
         return;
     feedback->measuring = false;
-    judge(run, turn, &feedback->effects[feedback->effect_count - 1], rate);
+    judge(run, turn, &feedback->effects[feedback->measured], rate);
     feedback->told_from = run->told;
     feedback->from_ns = turn->now_ns;
 }

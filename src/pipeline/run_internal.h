@@ -162,8 +162,9 @@ struct feedback_effect { /* of a step that was taken */
     enum { EFFECT_OPEN, EFFECT_KEPT, EFFECT_TAKEN_BACK } outcome;
 };
 struct run_feedback {
-    bool asked;                     /* an answer is awaited */
-    bool measuring;                 /* the last effect waits for its rate */
+    bool asked;     /* an answer is awaited */
+    bool measuring; /* the effects from `measured` on wait for their rate */
+    unsigned measured;
     bool held[PIPELINE_AGENTS_MAX]; /* its number is left as it is */
     uint64_t next_ns;
     unsigned shed;       /* trials of the budget that are not begun */
@@ -242,8 +243,9 @@ struct run {
     enum run_proof agent_proofs[PIPELINE_INSTANCES_MAX];
     unsigned agent_first[PIPELINE_AGENTS_MAX]; /* index of each agent's instance 0 */
     unsigned agent_count, agents_live;
-    uint64_t slots_time_ns, slots_since_ns;   /* slots x time until then */
-    unsigned stage_seen[PIPELINE_STAGES_MAX]; /* executions that ended well */
+    uint64_t slots_time_ns, slots_since_ns;     /* slots x time until then */
+    unsigned stage_seen[PIPELINE_STAGES_MAX];   /* executions that ended well */
+    unsigned stage_reused[PIPELINE_STAGES_MAX]; /* results that were taken instead */
     struct run_feedback feedback;
     struct run_trace trace;
     struct run_turns turns;

@@ -165,8 +165,9 @@ void stage_prepared(struct run *run, struct turn *turn, struct trial *trial, uns
     submit_failed(run, turn, trial, stage, error_text(error));
 }
 
-static void stage_take(struct run *run, struct turn *turn, struct trial_stage *at,
+static void stage_take(struct run *run, struct turn *turn, struct trial *trial, unsigned stage,
                        struct stage_result *result) {
+    struct trial_stage *at = &trial->stages[stage];
     at->state = STAGE_DONE;
     at->reused = true;
     at->entry = NULL;
@@ -175,6 +176,7 @@ static void stage_take(struct run *run, struct turn *turn, struct trial_stage *a
     struct stage_times *times = &at->times;
     times->assigned = times->accepted = times->started = times->ended = times->done = turn->now_ns;
     run->reused_stages++;
+    run->stage_reused[stage]++;
     run->reuse.hits++;
 }
 
@@ -190,7 +192,7 @@ void stage_begin(struct run *run, struct turn *turn, struct trial *trial, unsign
         struct reuse_entry *entry = reuse_find(&run->reuse, at->key);
         if (entry != NULL && entry->state == REUSE_DONE) {
             reuse_touch(&run->reuse, entry);
-            stage_take(run, turn, at, entry->result);
+            stage_take(run, turn, trial, stage, entry->result);
             return;
         }
         if (entry != NULL) {
@@ -333,7 +335,7 @@ void stage_stored(struct run *run, struct turn *turn, struct trial *trial, unsig
         reuse_done(&run->reuse, entry, result);
     }
     for (unsigned i = 0; i < waiters.count; i++)
-        stage_take(run, turn, &trial_find(run, waiters.at[i].trial)->stages[waiters.at[i].stage], result);
+        stage_take(run, turn, trial_find(run, waiters.at[i].trial), waiters.at[i].stage, result);
     artifact_collect(run, turn);
     trial_advance(run, turn, trial);
     for (unsigned i = 0; i < waiters.count; i++) {

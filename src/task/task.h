@@ -204,6 +204,7 @@ struct feedback {
     uint64_t at_ns;
     bool looked; /* false: there was no memory to */
     struct feedback_forecast as_it_is;
+    unsigned shed; /* tasks, of all agents; the steps are the agents with most of them */
     unsigned count;
     struct feedback_step steps[FEEDBACK_STEPS_MAX];
 };

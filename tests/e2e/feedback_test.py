@@ -89,6 +89,7 @@ class Feedback(unittest.TestCase):
 
     def test_no_more_than_instances_max(self):
         self.write("instances: 2, instances_max: 3", "expected: 50s", "trials: 20, deadline: 60s")
+        self.assertIn("go x2 (2..3)", self.troupe("validate", "pipeline.yaml"))
         response, _, shown = self.finished()
         self.assertEqual([step["count"] for step in response["feedback"] if step["step"] == "spawn"], [1])
         self.assertEqual(len(shown["starts"]), 3)
@@ -137,7 +138,7 @@ class Feedback(unittest.TestCase):
         self.assertEqual([step["outcome"] for step in shown["response"]["feedback"]], ["taken back"])
 
     def test_late_ones_are_shed_until_they_fit(self):
-        self.write("instances: 1", "expected: 20s", "trials: 12, deadline: 60s", "feedback: {apply: auto, shed: late}")
+        self.write("instances: 1", "expected: 20s", "trials: 12, deadline: 60s", "feedback: {shed: late}")
         response, events, _ = self.finished()
         self.assertRegex(events[0], r"feedback: \d+ of the \d+ trials to come would be late: not begun")
         self.assertEqual(response["counts"]["ok"], 12) # for they took no 20 s
