@@ -55,6 +55,9 @@ size_t intervals_join(struct interval *intervals, size_t count);
 uint64_t intervals_length(const struct interval *intervals, size_t count);
 /* Of two joined sets: how long both hold, and how long either does, each found by its own sweep. */
 uint64_t intervals_both(const struct interval *a, size_t a_count, const struct interval *b, size_t b_count);
+/* Writes where both hold, at most a_count + b_count intervals; returns how many. */
+size_t intervals_common(const struct interval *a, size_t a_count, const struct interval *b, size_t b_count,
+                        struct interval *ret);
 uint64_t intervals_either(const struct interval *a, size_t a_count, const struct interval *b, size_t b_count);
 
 /* The value below which `part` of the sorted values lie: nearest rank, 0 when there are none. */

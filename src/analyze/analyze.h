@@ -46,6 +46,11 @@ struct analyze_record {
     unsigned objective_stage;
     const char *const *agents; /* one name per instance */
     unsigned agent_count;
+    const struct analyze_stay { /* of an agent that was not here all the time; of the others none */
+        uint32_t agent;
+        uint64_t from, to;
+    } * stays; /* an agent's in order */
+    size_t stay_count;
     const struct analyze_trial *trials;
     size_t trial_count;
     const struct analyze_execution *executions; /* any order */
@@ -90,7 +95,7 @@ struct analyze_rank {
     uint64_t total_ns, pieces, p50_ns, p95_ns, max_ns;
     double percent; /* of the trials' wall time; tenths; add to 100.0 */
 };
-struct analyze_agent_time { /* executing + waiting + idle = wall */
+struct analyze_agent_time { /* executing + waiting + idle = the time that it was here */
     const char *name;
     uint64_t executing_ns, waiting_ns, idle_ns;
     uint64_t tasks, failed, longest_ns;
@@ -125,8 +130,9 @@ struct analysis {
     const struct analyze_agent_time *agents;
     unsigned agent_count;
     uint64_t executing_ns, waiting_ns, idle_ns; /* over all agents */
-    double agents_error;                        /* relative, of agents x wall; beyond 0.001 is a problem */
-    double parallel_mean;                       /* trials in flight, over the active part */
+    double agents_mean;                         /* that were here */
+    double agents_error;  /* relative, of the time that they were here; beyond 0.001 is a problem */
+    double parallel_mean; /* trials in flight, over the active part */
     uint64_t
         idle_twin_ns; /* of the critical paths: waits for an agent while another one that executes the same
                               stage had nothing to do */

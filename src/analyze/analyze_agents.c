@@ -1,8 +1,7 @@
 /* analyze_agents: how the agents' time divides. Per agent: executing is the union of its executions (a batch
  * counts once); waiting is time in which trials or their tests were under way but it executed nothing; idle is the
- * rest. With E
- * the executing and U the under-way set: |E| + (|U| - |U and E|) + (wall - |U or E|) = wall, and the three are
- * measured by separate sweeps, so the identity is a check. Memory: the lives'
+ * rest of the time that it was here. With E the executing set, U the under-way set while it was here, and H that time:
+ * |E| + (|U| - |U and E|) + (H - |U or E|) = H, and the three are measured by separate sweeps, so the identity is a check. Memory: the lives'
  * intervals are freed here; the executions' stay until the analysis is made. */
 #include "analyze/analysis_private.h"
 
@@ -12,6 +11,8 @@
 struct agent_sweep {
     struct interval *under_way;
     size_t under_way_count;
+    struct interval *here, *under_way_here; /* of the agent at hand */
+    uint64_t here_ns;                       /* of all */
 };
 
 static bool executed(const struct analyze_execution *one) {
@@ -63,20 +64,54 @@ static void gather_executions(struct analyzer *analyzer, struct analyze_agent_ti
     }
 }
 
+/* When it was here, joined. */
+static size_t gather_stays(const struct analyzer *analyzer, const struct agent_sweep *sweep, unsigned agent) {
+    const struct analyze_record *record = analyzer->record;
+    size_t count = 0;
+    for (size_t i = 0; i < record->stay_count; i++)
+        if (record->stays[i].agent == agent && record->stays[i].to > record->stays[i].from)
+            sweep->here[count++] = (struct interval){record->stays[i].from, record->stays[i].to};
+    return intervals_join(sweep->here, count);
+}
+
+static bool stays_all_the_time(const struct analyze_record *record, unsigned agent) {
+    for (size_t i = 0; i < record->stay_count; i++)
+        if (record->stays[i].agent == agent)
+            return false;
+    return true;
+}
+
 static void divide(struct analyzer *analyzer, struct agent_sweep *sweep, unsigned index,
                    struct analyze_agent_time *agent) {
     struct analysis *analysis = analyzer->analysis;
     struct interval *executing = analyzer->executing + analyzer->executing_first[index];
     size_t count = analyzer->executing_count[index] = intervals_join(executing, agent->tasks);
-    uint64_t under_way = intervals_length(sweep->under_way, sweep->under_way_count);
-    uint64_t both = intervals_both(sweep->under_way, sweep->under_way_count, executing, count);
-    uint64_t either = intervals_either(sweep->under_way, sweep->under_way_count, executing, count);
+    const struct interval *under_way = sweep->under_way;
+    size_t under_way_count = sweep->under_way_count;
+    uint64_t here = analysis->wall_ns;
+    if (!stays_all_the_time(analyzer->record, index)) {
+        size_t stays = gather_stays(analyzer, sweep, index);
+        here = intervals_length(sweep->here, stays);
+        under_way_count = intervals_common(sweep->under_way, sweep->under_way_count, sweep->here, stays,
+                                           sweep->under_way_here);
+        under_way = sweep->under_way_here;
+    }
+    uint64_t length = intervals_length(under_way, under_way_count);
+    uint64_t both = intervals_both(under_way, under_way_count, executing, count);
+    uint64_t either = intervals_either(under_way, under_way_count, executing, count);
     agent->executing_ns = intervals_length(executing, count);
-    agent->waiting_ns = under_way > both ? under_way - both : 0;
-    agent->idle_ns = analysis->wall_ns > either ? analysis->wall_ns - either : 0;
+    agent->waiting_ns = length > both ? length - both : 0;
+    agent->idle_ns = here > either ? here - either : 0;
+    sweep->here_ns += here;
     analysis->executing_ns += agent->executing_ns;
     analysis->waiting_ns += agent->waiting_ns;
     analysis->idle_ns += agent->idle_ns;
+}
+
+static void sweep_free(const struct analyzer *analyzer, struct agent_sweep *sweep) {
+    memory_free(analyzer->account, sweep->under_way);
+    memory_free(analyzer->account, sweep->here);
+    memory_free(analyzer->account, sweep->under_way_here);
 }
 
 enum troupe_error analyzer_agents(struct analyzer *analyzer) {
@@ -84,9 +119,11 @@ enum troupe_error analyzer_agents(struct analyzer *analyzer) {
     struct analysis *analysis = analyzer->analysis;
     uint64_t active = analysis->active_to - analysis->active_from;
     size_t room = record->execution_count + 1, agents_room = record->agent_count + 2;
+    size_t lives = analyzer->trial_count + analyzer->execution_count + 1, stays = record->stay_count + 1;
     struct agent_sweep sweep = {
-        .under_way = memory_alloc(analyzer->account, (analyzer->trial_count + analyzer->execution_count + 1) *
-                                                         sizeof *sweep.under_way)};
+        .under_way = memory_alloc(analyzer->account, lives * sizeof *sweep.under_way),
+        .here = memory_alloc(analyzer->account, stays * sizeof *sweep.here),
+        .under_way_here = memory_alloc(analyzer->account, (lives + stays) * sizeof *sweep.under_way_here)};
     analyzer->executing = memory_alloc(analyzer->account, room * sizeof *analyzer->executing);
     analyzer->executing_first =
         memory_alloc(analyzer->account, agents_room * sizeof *analyzer->executing_first);
@@ -94,9 +131,10 @@ enum troupe_error analyzer_agents(struct analyzer *analyzer) {
         memory_alloc(analyzer->account, agents_room * sizeof *analyzer->executing_count);
     struct analyze_agent_time *agents =
         ARENA_ARRAY(analyzer->arena, struct analyze_agent_time, record->agent_count + 1);
-    if (sweep.under_way == NULL || analyzer->executing == NULL || analyzer->executing_first == NULL ||
+    if (sweep.under_way == NULL || sweep.here == NULL || sweep.under_way_here == NULL ||
+        analyzer->executing == NULL || analyzer->executing_first == NULL ||
         analyzer->executing_count == NULL || agents == NULL) {
-        memory_free(analyzer->account, sweep.under_way);
+        sweep_free(analyzer, &sweep);
         return analyzer_no_memory(analyzer);
     }
     gather_trials(analyzer, &sweep);
@@ -106,15 +144,16 @@ enum troupe_error analyzer_agents(struct analyzer *analyzer) {
         agents[a].name = record->agents[a];
         divide(analyzer, &sweep, a, &agents[a]);
     }
-    memory_free(analyzer->account, sweep.under_way);
+    sweep_free(analyzer, &sweep);
     analysis->agents = agents;
     analysis->agent_count = record->agent_count;
-    double whole = (double)analysis->wall_ns * record->agent_count;
+    double whole = (double)sweep.here_ns;
+    analysis->agents_mean = analysis->wall_ns > 0 ? whole / (double)analysis->wall_ns : 0;
     double parts = (double)analysis->executing_ns + (double)analysis->waiting_ns + (double)analysis->idle_ns;
     analysis->agents_error = whole > 0 ? fabs(parts - whole) / whole : 0;
     if (analysis->agents_error > AGENTS_TOLERANCE)
         analyzer_problem(analyzer,
-                         "agents x wall time is %.3f s, but executing, waiting and idle add to %.3f s",
+                         "agents were here for %.3f s in all, but executing, waiting and idle add to %.3f s",
                          whole / 1e9, parts / 1e9);
     analysis->parallel_mean = active > 0 ? (double)analysis->trial_wall_ns / (double)active : 0;
     return TROUPE_OK;

@@ -86,6 +86,10 @@ static enum troupe_error check_executions(const struct analyze_record *record, s
                              "an execution of trial %" PRIu32 " is by agent %" PRIu32 " of %u", one->trial,
                              one->agent, record->agent_count);
     }
+    for (size_t i = 0; i < record->stay_count; i++)
+        if (record->stays[i].agent >= record->agent_count)
+            return fault_set(fault, TROUPE_INVALID, "record", "a stay is of agent %" PRIu32 " of %u",
+                             record->stays[i].agent, record->agent_count);
     return TROUPE_OK;
 }
 

@@ -70,7 +70,8 @@ static void of_stage(struct analyzer *analyzer, const struct analyze_rank *rank,
             "instances "
             "than cores pay, or for a core that others use.",
             part * 100);
-    else if (part >= 0 && cores > 0 && candidates->busy * analyzer->record->agent_count * part > BUSY * cores)
+    else if (part >= 0 && cores > 0 &&
+             candidates->busy * analyzer->analysis->agents_mean * part > BUSY * cores)
         add(one,
             " It computes %.0f %% of that time and the machine's %.0f cores are busy with it: only cheaper "
             "work "
@@ -204,7 +205,7 @@ static enum troupe_error from_the_end(struct analyzer *analyzer, struct candidat
 
 static void from_agents(struct analyzer *analyzer, struct candidates *candidates, double lost_at_end) {
     const struct analysis *analysis = analyzer->analysis;
-    double agents = analyzer->record->agent_count, waiting = (double)analysis->waiting_ns - lost_at_end;
+    double agents = analysis->agents_mean, waiting = (double)analysis->waiting_ns - lost_at_end;
     char text[32];
     if (agents > 0) {
         struct analyze_bottleneck *one = candidate(candidates, waiting / agents);
@@ -243,7 +244,7 @@ static int by_gain(const void *a, const void *b) {
 enum troupe_error analyzer_bottlenecks(struct analyzer *analyzer) {
     struct analysis *analysis = analyzer->analysis;
     struct candidates candidates = {.active_ns = analysis->active_to - analysis->active_from};
-    double agents_ns = (double)candidates.active_ns * analyzer->record->agent_count, lost = 0;
+    double agents_ns = (double)candidates.active_ns * analysis->agents_mean, lost = 0;
     if (analysis->trial_wall_ns == 0 || candidates.active_ns == 0)
         return TROUPE_OK;
     candidates.all = ARENA_ARRAY(analyzer->arena, struct analyze_bottleneck, CANDIDATES_MAX);

@@ -36,19 +36,37 @@ uint64_t intervals_length(const struct interval *intervals, size_t count) {
     return length;
 }
 
-uint64_t intervals_both(const struct interval *a, size_t a_count, const struct interval *b, size_t b_count) {
-    uint64_t length = 0;
+/* `ret` NULL: only how long. */
+static size_t common(const struct interval *a, size_t a_count, const struct interval *b, size_t b_count,
+                     struct interval *ret, uint64_t *ret_length) {
+    size_t count = 0;
     for (size_t i = 0, k = 0; i < a_count && k < b_count;) {
         uint64_t from = a[i].from > b[k].from ? a[i].from : b[k].from;
         uint64_t to = a[i].to < b[k].to ? a[i].to : b[k].to;
-        if (to > from)
-            length += to - from;
+        if (to > from) {
+            *ret_length += to - from;
+            if (ret != NULL)
+                ret[count] = (struct interval){from, to};
+            count++;
+        }
         if (a[i].to < b[k].to)
             i++;
         else
             k++;
     }
+    return count;
+}
+
+uint64_t intervals_both(const struct interval *a, size_t a_count, const struct interval *b, size_t b_count) {
+    uint64_t length = 0;
+    common(a, a_count, b, b_count, NULL, &length);
     return length;
+}
+
+size_t intervals_common(const struct interval *a, size_t a_count, const struct interval *b, size_t b_count,
+                        struct interval *ret) {
+    uint64_t length = 0;
+    return common(a, a_count, b, b_count, ret, &length);
 }
 
 uint64_t intervals_either(const struct interval *a, size_t a_count, const struct interval *b,

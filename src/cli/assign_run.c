@@ -38,6 +38,7 @@ struct carrying {
     actor_ref *added;
     uint32_t *added_like;
     uint32_t added_count;
+    bool *up; /* by agent of the instance */
     uint32_t ready, backlogs, ended;
     uint64_t start_ns;
 };
@@ -278,8 +279,12 @@ static uint32_t agent_of(const struct carrying *carrying, actor_ref actor) {
 static void on_agent(struct carrying *carrying, struct turn *turn, const struct message_agent_event *event) {
     if (event->event == AGENT_GAVE_UP)
         end(carrying, TROUPE_NO_AGENT, event->agent_name, event->text);
-    if (event->event == AGENT_UP && carrying->ready < carrying->instance->batch.agent_count &&
-        ++carrying->ready == carrying->instance->batch.agent_count)
+    uint32_t count = carrying->instance->batch.agent_count;
+    uint32_t agent = event->event == AGENT_UP ? agent_of(carrying, event->agent) : UINT32_MAX;
+    if (agent >= count || carrying->up[agent])
+        return; /* one that came later, or is here again */
+    carrying->up[agent] = true;
+    if (++carrying->ready == count)
         on_ready(carrying, turn);
 }
 
@@ -325,9 +330,12 @@ static void on_ended(struct carrying *carrying, const struct task *task) {
     else
         snprintf(one->why, sizeof one->why, "%.150s",
                  task->result != NULL ? task->result->message : task_state_name(task->state));
-    one->late = !one->ok || (deadline_ns != TROUPE_BATCH_NEVER && one->finish_ns > deadline_ns);
+    one->refused = task->state == TASK_REJECTED;
+    one->late =
+        !one->refused && (!one->ok || (deadline_ns != TROUPE_BATCH_NEVER && one->finish_ns > deadline_ns));
+    carrying->ret->refused += one->refused;
     carrying->ret->late += one->late;
-    carrying->ret->on_time += !one->late;
+    carrying->ret->on_time += one->ok && !one->late;
     if (one->finish_ns > carrying->ret->finish_ns)
         carrying->ret->finish_ns = one->finish_ns;
     if (++carrying->ended == carrying->instance->batch.task_count)
@@ -465,9 +473,10 @@ enum troupe_error assign_run(struct env *env, struct account *account, struct ar
     carrying.handles = ARENA_ARRAY(arena, struct agents *, agents + 1);
     carrying.added = ARENA_ARRAY(arena, actor_ref, MORE_MAX);
     carrying.added_like = ARENA_ARRAY(arena, uint32_t, MORE_MAX);
+    carrying.up = ARENA_ARRAY(arena, bool, agents + 1);
     enum troupe_error error = possible(instance, fault);
     if (error == TROUPE_OK && (ret->tasks == NULL || carrying.handles == NULL || carrying.added == NULL ||
-                               carrying.added_like == NULL))
+                               carrying.added_like == NULL || carrying.up == NULL))
         error = fault_set(fault, TROUPE_NOMEM, "assign", "out of memory");
     if (error == TROUPE_OK)
         error = name_needs(&carrying);

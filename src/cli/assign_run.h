@@ -13,9 +13,9 @@
 #define ASSIGN_RUN_TASKS_MAX 4096
 struct assign_run_task {
     uint32_t agent; /* that did it; agents that came later follow those of the instance; UINT32_MAX: none */
-    uint64_t finish_ns; /* of the instance's time; 0: it was not done */
-    bool ok, late;      /* late: not done by its deadline */
-    char why[160];      /* not done: why */
+    uint64_t finish_ns;     /* of the instance's time; 0: it was not done */
+    bool ok, late, refused; /* late: taken, and not done by its deadline */
+    char why[160];          /* not done: why */
 };
 struct assign_run {
     uint32_t said_on_time, said_late, said_refused; /* by the coordinator, when it had planned */
@@ -24,7 +24,7 @@ struct assign_run {
     bool more_started;
     uint64_t decided_ns;                                     /* real time until it said so */
     uint64_t said_finish_ns, with_more_finish_ns, finish_ns; /* of the instance's time */
-    uint32_t on_time, late, agents;
+    uint32_t on_time, late, refused, agents;
     struct assign_run_task *tasks;
 };
 /* `scale`: a second of the instance takes so many. */

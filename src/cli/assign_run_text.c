@@ -38,6 +38,7 @@ void assign_run_write_json(const struct assign_run *run, const struct assign_ins
     json_field_int(json, "agents", run->agents);
     json_field_int(json, "on_time", run->on_time);
     json_field_int(json, "late", run->late);
+    json_field_int(json, "refused", run->refused);
     json_field_real(json, "makespan", in_unit(instance, run->finish_ns));
     json_key(json, "tasks");
     json_array_begin(json);
@@ -54,6 +55,8 @@ void assign_run_write_json(const struct assign_run *run, const struct assign_ins
         else
             json_field_string(json, "why", one->why);
         json_field_bool(json, "late", one->late);
+        if (one->refused)
+            json_field_bool(json, "refused", true);
         json_object_end(json);
     }
     json_array_end(json);
@@ -71,8 +74,10 @@ void assign_run_write_text(const struct assign_run *run, const struct assign_ins
                       run->more_started ? "started" : "recommended", run->more,
                       instance->agent_ids[run->like], run->late_with_more,
                       in_unit(instance, run->with_more_finish_ns));
-    buffer_format(out, "by %u workers: %u on time, %u late, the last at %g\n", run->agents, run->on_time,
-                  run->late, in_unit(instance, run->finish_ns));
+    buffer_format(out, "by %u workers: %u on time, %u late, ", run->agents, run->on_time, run->late);
+    if (run->refused > 0)
+        buffer_format(out, "%u refused, ", run->refused);
+    buffer_format(out, "the last at %g\n", in_unit(instance, run->finish_ns));
     for (uint32_t task = 0; task < instance->batch.task_count; task++) {
         const struct assign_run_task *one = &run->tasks[task];
         snprintf(name, sizeof name, "nobody");

@@ -53,12 +53,39 @@ static uint32_t *fill_agents(const struct run_record *record, struct arena *aren
     return index;
 }
 
+static uint64_t time_ns(const struct node *ms) {
+    double value = node_real(ms);
+    return value > 0 && value < 1e12 ? (uint64_t)(value * 1e6) : 0;
+}
+
+/* Of those that came or left while the run lasted, when they were here: its response says so. */
+static bool fill_stays(const struct run_record *record, const uint32_t *index, struct arena *arena,
+                       struct analyze_record *ret) {
+    const struct node *response = record->response != NULL ? document_root(record->response) : NULL;
+    const struct node *stays = node_get(node_get(node_get(response, "time"), "agents"), "stays");
+    struct analyze_stay *made = ARENA_ARRAY(arena, struct analyze_stay, node_count(stays) + 1);
+    if (made == NULL)
+        return false;
+    for (size_t i = 0; i < node_count(stays); i++) {
+        const struct node *stay = node_at(stays, i), *to = node_get(stay, "to_ms");
+        for (unsigned a = 0; a < record->agent_count; a++)
+            if (index[a] != ANALYZE_UNKNOWN &&
+                strcmp(record->agents[a], node_string(node_get(stay, "agent"))) == 0)
+                made[ret->stay_count++] =
+                    (struct analyze_stay){.agent = index[a],
+                                          .from = time_ns(node_get(stay, "from_ms")),
+                                          .to = to != NULL ? time_ns(to) : record->elapsed_ns};
+    }
+    ret->stays = made;
+    return true;
+}
+
 static bool fill_executions(const struct run_record *record, struct arena *arena,
                             struct analyze_record *ret) {
     const uint32_t *index = fill_agents(record, arena, ret);
     struct analyze_execution *made =
         ARENA_ARRAY(arena, struct analyze_execution, record->execution_count + 1);
-    if (made == NULL || index == NULL)
+    if (made == NULL || index == NULL || !fill_stays(record, index, arena, ret))
         return false;
     for (size_t i = 0; i < record->execution_count; i++) {
         const struct record_execution *execution = &record->executions[i];

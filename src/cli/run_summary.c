@@ -87,8 +87,9 @@ static void write_time(const struct node *time, struct buffer *out) {
                   milliseconds(node_get(agents, "executing_ms"), one),
                   milliseconds(node_get(agents, "waiting_ms"), two),
                   milliseconds(node_get(agents, "idle_ms"), three));
-    buffer_format(out, " = %s of %lld agents\n", milliseconds(node_get(agents, "total_ms"), one),
-                  int_of(node_get(agents, "instances")));
+    buffer_format(out, " = %s of %lld agents%s\n", milliseconds(node_get(agents, "total_ms"), one),
+                  int_of(node_get(agents, "instances")),
+                  node_get(agents, "stays") != NULL ? " at the end" : "");
     buffer_format(
         out, "troupe     %s of CPU, %.2f %% of the machine\n", milliseconds(node_get(troupe, "cpu_ms"), one),
         is_number(node_get(troupe, "percent_of_machine")) ? real_of(node_get(troupe, "percent_of_machine"))

@@ -219,7 +219,10 @@ void account_write_time(const struct run *run, struct json *json) {
     write_shares(run, json);
     json_key(json, "agents");
     json_object_begin(json);
-    json_field_int(json, "instances", run->slots);
+    unsigned here = 0;
+    for (unsigned a = 0; a < run->pipeline->agent_count; a++)
+        here += run_agents_here(run, a);
+    json_field_int(json, "instances", here); /* at the end */
     json_field_real(json, "total_ms", milliseconds(agents));
     json_field_real(json, "executing_ms", milliseconds(executing));
     json_field_real(json, "waiting_ms", milliseconds(waiting));
@@ -227,6 +230,7 @@ void account_write_time(const struct run *run, struct json *json) {
     json_field_real(json, "cpu_ms", milliseconds(run->cpu_ns));
     json_field_real(json, "core_wait_ms", milliseconds(run->core_wait_ns));
     json_field_real(json, "blocked_ms", milliseconds(run->blocked_ns));
+    run_agents_write_stays(run, json);
     json_object_end(json);
     json_key(json, "troupe");
     json_object_begin(json);

@@ -11,8 +11,15 @@
 #include <limits.h>
 #include <stdio.h>
 
+#define STAYS_MAX 512 /* of more the whole run is taken */
+struct stay {         /* of one that came or left while the run lasted */
+    unsigned index;
+    int64_t from_us, to_us; /* to: INT64_MAX while it is here */
+};
 struct run_agents {
     struct agents *handles[PIPELINE_AGENTS_MAX];
+    struct stay stays[STAYS_MAX];
+    unsigned stay_count;
     char logs[PIPELINE_AGENTS_MAX][1200];
 };
 
@@ -58,11 +65,21 @@ static unsigned agent_of(const struct run *run, unsigned index) {
 
 /* ---- slots ---- */
 
+/* They finish what they have. */
+static unsigned leaving(const struct run *run, unsigned agent) {
+    unsigned count = 0;
+    for (unsigned i = 0; i < run->pipeline->agents[agent].instances_max; i++)
+        count += run->agent_states[run->agent_first[agent] + i] == INSTANCE_LEAVING;
+    return count;
+}
+
 void run_agents_count(struct run *run, uint64_t now_ns) {
     const struct pipeline *pipeline = run->pipeline;
     unsigned in_trial = 0;
-    run->slots_time_ns += (now_ns - run->slots_since_ns) * run->slots;
-    run->slots_since_ns = now_ns;
+    if (run->end_ns == 0) { /* what is told after the end changes no time before it */
+        run->slots_time_ns += (now_ns - run->slots_since_ns) * run->slots;
+        run->slots_since_ns = now_ns;
+    }
     run->slots = 0;
     for (unsigned a = 0; a < pipeline->agent_count; a++) {
         unsigned here = run->started ? run_agents_here(run, a) : pipeline->agents[a].instances;
@@ -70,7 +87,7 @@ void run_agents_count(struct run *run, uint64_t now_ns) {
         for (unsigned s = 0; s < pipeline->stage_count; s++)
             used |= pipeline->stages[s].in_trial &&
                     capability_set_has(&pipeline->agents[a].capabilities, pipeline->stages[s].capability);
-        run->slots += here;
+        run->slots += here + leaving(run, a);
         in_trial += used ? here * pipeline->agents[a].batch_max : 0;
     }
     run->parallel = pipeline->parallel != 0 ? pipeline->parallel : in_trial;
@@ -147,6 +164,46 @@ void run_agents_watch(struct run *run, struct turn *turn) {
 
 /* ---- coming and going ---- */
 
+static void stay_begins(struct run *run, unsigned index, uint64_t now_ns) {
+    struct run_agents *parts = run->agent_parts;
+    if (parts->stay_count < STAYS_MAX)
+        parts->stays[parts->stay_count++] = (struct stay){index, running_us(run, now_ns), INT64_MAX};
+}
+
+static void stay_ends(struct run *run, unsigned index, uint64_t now_ns) {
+    struct run_agents *parts = run->agent_parts;
+    unsigned at = 0;
+    while (at < parts->stay_count && (parts->stays[at].index != index || parts->stays[at].to_us != INT64_MAX))
+        at++;
+    if (at == parts->stay_count && at < STAYS_MAX)
+        parts->stays[parts->stay_count++] =
+            (struct stay){index, 0, INT64_MAX}; /* it was started with the run */
+    if (at < parts->stay_count)
+        parts->stays[at].to_us = running_us(run, now_ns);
+}
+
+void run_agents_write_stays(const struct run *run, struct json *json) {
+    const struct run_agents *parts = run->agent_parts;
+    if (parts == NULL || parts->stay_count == 0)
+        return;
+    json_key(json, "stays");
+    json_array_begin(json);
+    for (unsigned i = 0; i < parts->stay_count; i++) {
+        const struct stay *stay = &parts->stays[i];
+        unsigned agent = agent_of(run, stay->index);
+        char name[200];
+        snprintf(name, sizeof name, "%.150s/%u", run->pipeline->agents[agent].name,
+                 stay->index - run->agent_first[agent]);
+        json_object_begin(json);
+        json_field_string(json, "agent", name);
+        json_field_real(json, "from_ms", (double)stay->from_us / 1e3);
+        if (stay->to_us != INT64_MAX)
+            json_field_real(json, "to_ms", (double)stay->to_us / 1e3);
+        json_object_end(json);
+    }
+    json_array_end(json);
+}
+
 enum troupe_error run_agents_add(struct run *run, struct turn *turn, unsigned agent, struct fault *fault) {
     unsigned number = 0, first = run->agent_first[agent];
     while (number < run->pipeline->agents[agent].instances_max &&
@@ -168,6 +225,7 @@ enum troupe_error run_agents_add(struct run *run, struct turn *turn, unsigned ag
         run->agents_live++; /* else nobody waits for it at the end, as for those of the start */
     run->agent_states[first + number] = INSTANCE_HERE;
     run->agent_proofs[first + number] = PROOF_NONE;
+    stay_begins(run, first + number, turn->now_ns);
     run_agents_count(run, turn->now_ns);
     return TROUPE_OK;
 }
@@ -206,11 +264,16 @@ void run_agents_drain(struct run *run, struct turn *turn) {
             ask_to_drain(run, turn, i); /* one that gave up is an actor still */
 }
 
-void run_agents_down(struct run *run, unsigned index) {
+void run_agents_down(struct run *run, unsigned index, uint64_t now_ns) {
     if (run->agents_live > 0)
         run->agents_live--;
+    bool left = run->agent_states[index] == INSTANCE_LEAVING;
     /* One that gave up is not tried again: it keeps its number. */
-    run->agent_states[index] = run->agent_states[index] == INSTANCE_LEAVING ? INSTANCE_ABSENT : INSTANCE_GONE;
+    run->agent_states[index] = left ? INSTANCE_ABSENT : INSTANCE_GONE;
+    if (left) {
+        stay_ends(run, index, now_ns);
+        run_agents_count(run, now_ns);
+    }
 }
 
 unsigned run_agents_find(const struct run *run, actor_ref actor) {
@@ -228,6 +291,7 @@ void run_agents_heard(struct run *run, struct turn *turn, const struct message_a
         run->agent_proofs[index] = PROOF_FAILED;
     if (event->event == AGENT_GAVE_UP && run->agent_states[index] == INSTANCE_HERE) {
         run->agent_states[index] = INSTANCE_GONE;
+        stay_ends(run, index, turn->now_ns);
         run_agents_count(run, turn->now_ns);
     }
 }

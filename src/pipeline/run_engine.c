@@ -516,10 +516,9 @@ static void on_agent_event(struct run *run, struct turn *turn, const struct mess
 static void on_down(struct run *run, struct turn *turn, const struct message_down *down) {
     if (run_token_kind(down->token) != TOKEN_AGENT_DOWN)
         return;
-    run_agents_down(run, run_token_value(down->token));
+    run_agents_down(run, run_token_value(down->token), turn->now_ns);
     if (run->summary_written && run->agents_live == 0)
         runtime_stop(run->runtime);
-    (void)turn;
 }
 
 static void engine_handle(struct turn *turn, void *state, const struct message *message) {

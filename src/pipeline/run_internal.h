@@ -301,7 +301,9 @@ MUST_CHECK enum troupe_error run_agents_add(struct run *run, struct turn *turn, 
                                             struct fault *fault); /* LIMIT */
 /* The one that came last is asked to finish what it has and go; false: nobody could be asked. */
 bool run_agents_retire(struct run *run, struct turn *turn, unsigned agent);
-void run_agents_down(struct run *run, unsigned index);
+void run_agents_down(struct run *run, unsigned index, uint64_t now_ns);
+void run_agents_write_stays(const struct run *run,
+                            struct json *json); /* a member of the object that is open */
 void run_agents_heard(struct run *run, struct turn *turn, const struct message_agent_event *event);
 void run_agents_worked(struct run *run, actor_ref actor);
 unsigned run_agents_proven(const struct run *run, unsigned agent); /* here, and what they did last was well */

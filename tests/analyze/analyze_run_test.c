@@ -218,6 +218,32 @@ static void agents_against_oracle(const struct schedule *schedule) {
     drop(analysis);
 }
 
+/* Agent 0 leaves at 62 ms, agent 1 comes at 10, is away for a moment, and leaves at 90. Trials are under way until 84. */
+static void agents_that_come_and_go(void **state) {
+    (void)state;
+    static const struct analyze_stay stays[] = {
+        {0, 0, 62 * MS}, {1, 10 * MS, 29 * MS}, {1, 30 * MS, 90 * MS}};
+    struct analyze_record record = hand();
+    record.stays = stays;
+    record.stay_count = ARRAY_COUNT(stays);
+    struct analysis *analysis = analyse(&record);
+    assert_int_equal(analysis->agents[0].executing_ns, 50 * MS);
+    assert_int_equal(analysis->agents[0].waiting_ns, 12 * MS);
+    assert_int_equal(analysis->agents[0].idle_ns, 0);
+    assert_int_equal(analysis->agents[1].executing_ns, 60 * MS);
+    assert_int_equal(analysis->agents[1].waiting_ns, 13 * MS);
+    assert_int_equal(analysis->agents[1].idle_ns, 6 * MS);
+    assert_true(fabs(analysis->agents_mean - 1.41) < 1e-9);
+    assert_int_equal(analysis->problem_count, 0);
+    drop(analysis);
+    struct fault fault = {0};
+    record.agent_count = 1;
+    record.execution_count = 0;
+    assert_int_equal(analyze_run(&record, &account, &analysis, &fault), TROUPE_INVALID);
+    assert_non_null(strstr(fault.text, "a stay is of agent 1 of 1"));
+    assert_int_equal(account.bytes, 0);
+}
+
 static void random_runs(void **state) {
     (void)state;
     struct schedule *schedule = malloc(sizeof *schedule);
@@ -475,15 +501,11 @@ static void text_and_json(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(by_hand),
-        cmocka_unit_test(random_runs),
-        cmocka_unit_test(contradictions_are_refused),
-        cmocka_unit_test(odd_ones_are_told),
-        cmocka_unit_test(any_stamps),
-        cmocka_unit_test(nothing_at_all),
-        cmocka_unit_test(earlier_life),
-        cmocka_unit_test(no_memory),
-        cmocka_unit_test(text_and_json),
+        cmocka_unit_test(by_hand),           cmocka_unit_test(agents_that_come_and_go),
+        cmocka_unit_test(random_runs),       cmocka_unit_test(contradictions_are_refused),
+        cmocka_unit_test(odd_ones_are_told), cmocka_unit_test(any_stamps),
+        cmocka_unit_test(nothing_at_all),    cmocka_unit_test(earlier_life),
+        cmocka_unit_test(no_memory),         cmocka_unit_test(text_and_json),
     };
     return cmocka_run_group_tests_name("analyze/analyze_run", tests, NULL, NULL);
 }

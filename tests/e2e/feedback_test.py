@@ -113,6 +113,9 @@ class Feedback(unittest.TestCase):
         self.assertEqual([(step["step"], step["count"]) for step in response["feedback"]], [("retire", 2)])
         self.assertTrue(events[0].startswith("feedback: 2 fewer of 'go' (3 -> 1)"), events)
         self.assertEqual((response["counts"]["ok"], response["time"]["agents"]["instances"]), (6, 1))
+        stays = response["time"]["agents"].get("stays", [])  # of those that were gone before the end
+        self.assertLessEqual({stay["agent"] for stay in stays}, {"go/0", "go/1", "go/2"})
+        self.assertIn("off by 0.0000 %", self.troupe("analyze", response["run"]))
 
     def test_the_one_that_fails_goes_not_the_one_that_works(self):
         self.write("instances: 2, instances_min: 1, env: {FAILS: '0'}", "expected: 10ms, retries: 9",
