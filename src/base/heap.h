@@ -19,6 +19,8 @@ struct heap {
 void heap_init(struct heap *heap, struct account *account);
 void heap_free(struct heap *heap); /* the array, not the nodes */
 MUST_CHECK enum troupe_error heap_insert(struct heap *heap, struct heap_node *node, uint64_t key);
+/* Room for so many: insertions up to it do not fail. */
+MUST_CHECK enum troupe_error heap_reserve(struct heap *heap, size_t count);
 struct heap_node *heap_first(const struct heap *heap); /* NULL: empty */
 void heap_remove(struct heap *heap, struct heap_node *node);
 void heap_update(struct heap *heap, struct heap_node *node, uint64_t key);

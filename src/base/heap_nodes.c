@@ -63,17 +63,25 @@ static void settle(struct heap *heap, struct heap_node *node, size_t index) {
         sift_down(heap, node, index);
 }
 
+enum troupe_error heap_reserve(struct heap *heap, size_t count) {
+    size_t capacity = heap->capacity == 0 ? CAPACITY_FIRST : heap->capacity;
+    while (capacity < count)
+        capacity *= 2;
+    if (capacity == heap->capacity)
+        return TROUPE_OK;
+    struct heap_node **nodes =
+        memory_resize(heap->account, heap->nodes, capacity * sizeof(struct heap_node *));
+    if (nodes == NULL)
+        return TROUPE_NOMEM;
+    heap->nodes = nodes;
+    heap->capacity = capacity;
+    return TROUPE_OK;
+}
+
 enum troupe_error heap_insert(struct heap *heap, struct heap_node *node, uint64_t key) {
     CHECK(node->position == 0);
-    if (heap->count == heap->capacity) {
-        size_t capacity = heap->capacity == 0 ? CAPACITY_FIRST : heap->capacity * 2;
-        struct heap_node **nodes =
-            memory_resize(heap->account, heap->nodes, capacity * sizeof(struct heap_node *));
-        if (nodes == NULL)
-            return TROUPE_NOMEM;
-        heap->nodes = nodes;
-        heap->capacity = capacity;
-    }
+    if (heap->count == heap->capacity && heap_reserve(heap, heap->count + 1) != TROUPE_OK)
+        return TROUPE_NOMEM;
     node->key = key;
     node->sequence = heap->next_sequence++;
     sift_up(heap, node, heap->count++);

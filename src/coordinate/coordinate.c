@@ -191,6 +191,7 @@ static const coordinator_handler handlers[MESSAGE_KIND_COUNT] = {
 /* A task past its deadline: one that waits is rejected; one at an agent gets offer_timeout more, in which the
  * agent, which keeps the deadline itself, ends it; then its owner is told without it. */
 static void expire_claims(struct coordinator *coordinator, struct turn *turn) {
+    park_expire(coordinator, turn);
     for (struct heap_node *node; (node = heap_first(&coordinator->expiries)) && node->key <= turn->now_ns;) {
         struct claim *claim = CLAIM_OF(node, expiry);
         uint64_t grace_ns = claim->deadline_ns + coordinator->options.offer_timeout_ns;
@@ -241,6 +242,8 @@ static void arm_timer(struct coordinator *coordinator, struct turn *turn) {
         if (node && node->key < earliest_ns)
             earliest_ns = node->key;
     }
+    if (park_expires_ns(coordinator) < earliest_ns)
+        earliest_ns = park_expires_ns(coordinator);
     if (earliest_ns >= coordinator->timer_ns)
         return; /* what is armed fires before, and looks again */
     if (coordinator->timer_ns != UINT64_MAX)
@@ -278,6 +281,7 @@ static void settle(struct coordinator *coordinator, struct turn *turn) {
         else
             recall_look(coordinator, turn);
     }
+    park_spare(coordinator);
     arm_timer(coordinator, turn);
     ledger_check(&coordinator->ledger);
 }
@@ -333,6 +337,8 @@ static void set_defaults(struct coordinator_options *options) {
         options->name_space = "agents";
     if (!options->queue_len_max)
         options->queue_len_max = QUEUE_LEN_MAX;
+    if (!options->claims_max)
+        options->claims_max = PLAN_TASKS_MAX;
     if (!options->agents_max)
         options->agents_max = AGENTS_MAX;
     if (!options->rebalance_rounds_max)
@@ -358,10 +364,10 @@ static enum troupe_error init_coordinator(struct coordinator *coordinator, struc
     coordinator->step = message_new(coordinator->runtime, MESSAGE_COORDINATE_STEP, 0);
     if (!coordinator->rounds || !coordinator->step)
         return TROUPE_NOMEM;
-    enum troupe_error error =
-        ledger_init(&coordinator->ledger, account, options->queue_len_max * 2, env_random(coordinator->env));
+    enum troupe_error error = ledger_init(&coordinator->ledger, account, coordinator->options.claims_max * 4,
+                                          env_random(coordinator->env));
     if (!error)
-        error = wait_queue_init(&coordinator->queue, account);
+        error = wait_queue_init(&coordinator->queue, account, coordinator->ledger.hash_seed);
     if (!error)
         error = snapshot_init(&coordinator->snapshot, coordinator->runtime, registry, account,
                               options->name_space, options->agents_max, &coordinator->alarms);

@@ -42,10 +42,11 @@ struct coordinator_statistics {
     uint64_t refused_early;               /* firm tasks that would have been late */
     uint64_t stale_answers, stale_ends;   /* another epoch, or not live: dropped */
     uint64_t revokes, revoke_answers[REVOKE_ANSWERS], revoke_timeouts;
-    uint64_t pulled;                          /* tasks taken back for an agent that would end them sooner */
-    uint64_t doubled, doubles_won;            /* stragglers given to a second agent; it was first */
-    uint64_t leases_passed, ends_lost;        /* asked after for that; found to be nowhere */
-    uint64_t undeliverable;                   /* the owner was gone */
+    uint64_t pulled;                   /* tasks taken back for an agent that would end them sooner */
+    uint64_t doubled, doubles_won;     /* stragglers given to a second agent; it was first */
+    uint64_t leases_passed, ends_lost; /* asked after for that; found to be nowhere */
+    uint64_t parked, woken;            /* waiting tasks without a claim, ever; those that got one after all */
+    uint64_t undeliverable;            /* the owner was gone */
     uint64_t phase_ns[PHASE_COUNT], round_ns; /* over all batches; phases add to round_ns */
     uint64_t looks, steps[FEEDBACK_KINDS];    /* for what would help; what they advised */
     uint64_t spawn_recommended_max, weight_steps, cancels_lost /* no memory to forward one */;
@@ -59,11 +60,12 @@ struct coordinator_statistics {
 struct coordinator_options {
     const struct capability_names *capabilities;
     const struct resource_names *resource_names;
-    struct resources resources;    /* totals of this process; 0: none of it */
-    const char *name_space;        /* of the agents in the registry; NULL: "agents" */
-    actor_ref listener;            /* gets every AGENT_EVENT; 0: nobody */
-    unsigned queue_len_max;        /* waiting tasks; 0: 4096 */
-    unsigned agents_max;           /* 0: 256 */
+    struct resources resources; /* totals of this process; 0: none of it */
+    const char *name_space;     /* of the agents in the registry; NULL: "agents" */
+    actor_ref listener;         /* gets every AGENT_EVENT; 0: nobody */
+    unsigned queue_len_max;     /* waiting tasks; 0: 4096 */
+    unsigned claims_max;        /* those of them that plans look at; the others take 64 bytes each; 0: 512 */
+    unsigned agents_max;        /* 0: 256 */
     unsigned rebalance_rounds_max; /* of one batch; 0: 3 */
     unsigned offers_max;           /* of one task, then it is rejected; 0: 64 */
     uint64_t offer_timeout_ns;     /* 0: 10 s */

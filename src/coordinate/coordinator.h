@@ -31,9 +31,11 @@ struct admission {   /* admission.c */
 
 struct round { /* of one batch, from COORDINATE to COORDINATED */
     bool open;
-    uint64_t id;           /* 0: never */
-    struct message *asked; /* the COORDINATE, tasks taken out */
-    struct claim *claims;  /* still live ones, newest first */
+    uint64_t id;                 /* 0: never */
+    struct message *asked;       /* the COORDINATE, tasks taken out */
+    struct claim *claims;        /* still live ones, newest first */
+    unsigned parked;             /* tasks that wait without a claim */
+    uint64_t parked_deadline_ns; /* the first of theirs */
     unsigned offers_open, rebalances, refused /* in this wave */;
     bool forecast_stale;  /* answers told more than the plan knew */
     uint64_t plan_serial; /* the plan its claims' forecasts are from */
@@ -111,6 +113,24 @@ struct coordinator {
 void intake_batch(struct coordinator *coordinator, struct turn *turn, struct message *asked);
 void intake_cancel(struct coordinator *coordinator, struct turn *turn,
                    const struct message_task_cancel *cancel);
+
+/* A claim of its own, that waits, in no queue yet; NULL: no memory. What is known of how long it takes. */
+struct claim *intake_claim(struct coordinator *coordinator, struct task *task);
+uint64_t intake_expected(const struct coordinator *coordinator, const struct task *task);
+enum troupe_error intake_refuses(struct coordinator *coordinator, const struct task *task, uint64_t now_ns);
+
+/* ---- park.c: tasks that wait beyond what plans look at ---- */
+/* False: it is to have a claim, or to be refused with one. */
+bool park_task(struct coordinator *coordinator, struct round *round, struct task *task, uint64_t now_ns);
+/* The demand's most urgent task that waits, with a claim from now on; NULL: none, or no memory. */
+struct claim *park_first(struct coordinator *coordinator, struct demand *demand);
+void park_cancel(struct coordinator *coordinator, struct turn *turn,
+                 const struct message_task_cancel *cancel);
+void park_expire(struct coordinator *coordinator, struct turn *turn);
+uint64_t park_expires_ns(const struct coordinator *coordinator); /* UINT64_MAX: none does */
+void park_without_agent(struct coordinator *coordinator, struct turn *turn, const struct demand *demand);
+/* Claims of tasks that only wait are given up for records when there are many more than plans look at. */
+void park_spare(struct coordinator *coordinator);
 
 /* ---- plan.c: score, matrix, assign ---- */
 MUST_CHECK enum troupe_error plan_init(struct plan *plan, struct account *account, unsigned agents_max);

@@ -438,5 +438,6 @@ void ending_without_agent(struct coordinator *coordinator, struct turn *turn) {
             continue;
         while (demand->waiting.count)
             ending_waiting(coordinator, turn, wait_queue_first(demand), TROUPE_NO_AGENT);
+        park_without_agent(coordinator, turn, demand);
     }
 }

@@ -82,6 +82,13 @@ static void count_live(const struct coordinator *coordinator, const struct round
         if (finish_ns != ASSIGN_NEVER && finish_ns > reply->estimated_completion_ns)
             reply->estimated_completion_ns = finish_ns;
     }
+    reply->waiting += round->parked; /* beyond every forecast */
+    if (beyond_ns > round->parked_deadline_ns || beyond_ns == ASSIGN_NEVER)
+        reply->late += round->parked;
+    else
+        reply->on_time += round->parked;
+    if (round->parked > 0 && beyond_ns != ASSIGN_NEVER && beyond_ns > reply->estimated_completion_ns)
+        reply->estimated_completion_ns = beyond_ns;
     if (reply->estimated_completion_ns < now_ns)
         reply->estimated_completion_ns = now_ns;
 }

@@ -66,8 +66,7 @@ static bool holder_on_its_way(struct coordinator *coordinator, unsigned capabili
     return false;
 }
 
-static enum troupe_error refuse_reason(struct coordinator *coordinator, const struct task *task,
-                                       uint64_t now_ns) {
+enum troupe_error intake_refuses(struct coordinator *coordinator, const struct task *task, uint64_t now_ns) {
     if (task->capability >= CAPABILITIES_MAX || task->owner == 0)
         return TROUPE_INVALID;
     for (unsigned i = 0; i < RESOURCES_MAX; i++) {
@@ -87,7 +86,7 @@ static enum troupe_error refuse_reason(struct coordinator *coordinator, const st
                                                                                        : TROUPE_OK;
 }
 
-static struct claim *make_claim(struct coordinator *coordinator, struct task *task) {
+struct claim *intake_claim(struct coordinator *coordinator, struct task *task) {
     struct claim *claim = ledger_new(&coordinator->ledger);
     if (!claim)
         claim = ledger_new(&coordinator->ledger); /* one refusal is not yet exhaustion */
@@ -112,6 +111,11 @@ static struct claim *make_claim(struct coordinator *coordinator, struct task *ta
     return claim;
 }
 
+uint64_t intake_expected(const struct coordinator *coordinator, const struct task *task) {
+    return task->expected_ns ? task->expected_ns
+                             : snapshot_expected(&coordinator->snapshot, task->capability);
+}
+
 static enum troupe_error enqueue(struct coordinator *coordinator, struct claim *claim,
                                  const struct task *task) {
     struct demand *demand;
@@ -121,8 +125,7 @@ static enum troupe_error enqueue(struct coordinator *coordinator, struct claim *
         return error;
     claim->demand = demand;
     demand->users++;
-    claim->expected_ns =
-        task->expected_ns ? task->expected_ns : snapshot_expected(&coordinator->snapshot, task->capability);
+    claim->expected_ns = intake_expected(coordinator, task);
     claim->order = assign_order_key(task->priority, task->deadline_ns, coordinator->queue.arrivals++);
     if (claim->deadline_ns != UINT64_MAX) {
         error = heap_insert(&coordinator->expiries, &claim->expiry, claim->deadline_ns);
@@ -137,7 +140,9 @@ static void admit(struct coordinator *coordinator, struct turn *turn, struct rou
     coordinator->ledger.submitted++;
     round->reply.submitted++;
     task->next = NULL;
-    struct claim *claim = make_claim(coordinator, task);
+    if (park_task(coordinator, round, task, turn->now_ns))
+        return;
+    struct claim *claim = intake_claim(coordinator, task);
     if (!claim) {
         task->next = coordinator->unclaimed;
         coordinator->unclaimed = task;
@@ -152,8 +157,9 @@ static void admit(struct coordinator *coordinator, struct turn *turn, struct rou
     if (round->claims)
         round->claims->round_previous = claim;
     round->claims = claim;
-    enum troupe_error error = refuse_reason(coordinator, task, turn->now_ns);
-    if (!error && ledger_find(&coordinator->ledger, task->id))
+    enum troupe_error error = intake_refuses(coordinator, task, turn->now_ns);
+    if (!error && (ledger_find(&coordinator->ledger, task->id) ||
+                   parking_find(&coordinator->queue.parking, task->id) != PARKED_NONE))
         error = TROUPE_INVALID;
     if (!error) {
         error = enqueue(coordinator, claim, task);
@@ -208,6 +214,7 @@ void intake_batch(struct coordinator *coordinator, struct turn *turn, struct mes
 void intake_cancel(struct coordinator *coordinator, struct turn *turn,
                    const struct message_task_cancel *cancel) {
     struct claim *claim;
+    park_cancel(coordinator, turn, cancel);
     for (size_t at = 0; (claim = ledger_next(&coordinator->ledger, &at));) {
         if (claim->id.run != cancel->run || (cancel->trial != UINT32_MAX && claim->id.trial != cancel->trial))
             continue;

@@ -1,5 +1,5 @@
 /* Claims in chunks, found by task id through chained buckets of fixed number; no allocation but for chunks.
- * live = waiting + offered + held + owed + unclaimed - shadows; an orphan's owner was told already. */
+ * live = waiting + offered + held + owed + parked + unclaimed - shadows; an orphan's owner was told already. */
 #include "coordinate/ledger.h"
 
 #include <string.h>
@@ -85,10 +85,7 @@ void ledger_release(struct ledger *ledger, struct claim *claim) {
 }
 
 static struct claim **bucket_of(const struct ledger *ledger, struct task_id id) {
-    uint64_t words[2] = {id.run, (uint64_t)id.trial << 32 | (uint64_t)id.stage << 16 | id.attempt};
-    uint64_t hash = (words[0] ^ ledger->hash_seed) * UINT64_C(0x9E3779B97F4A7C15);
-    hash = (hash ^ (hash >> 29) ^ words[1]) * UINT64_C(0xBF58476D1CE4E5B9);
-    return &ledger->buckets[(hash ^ hash >> 32) & (ledger->bucket_count - 1)];
+    return &ledger->buckets[task_id_hash(id, ledger->hash_seed) & (ledger->bucket_count - 1)];
 }
 
 struct claim *ledger_find(const struct ledger *ledger, struct task_id id) {
@@ -158,7 +155,7 @@ void ledger_count_end(struct ledger *ledger, enum task_state state) {
 
 uint64_t ledger_live(const struct ledger *ledger) {
     return ledger->by_state[CLAIM_WAITING] + ledger->by_state[CLAIM_OFFERED] + ledger->by_state[CLAIM_HELD] +
-           ledger->by_state[CLAIM_OWED] + ledger->unclaimed - ledger->shadows;
+           ledger->by_state[CLAIM_OWED] + ledger->parked + ledger->unclaimed - ledger->shadows;
 }
 
 void ledger_check(const struct ledger *ledger) {

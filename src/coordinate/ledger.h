@@ -90,6 +90,7 @@ struct ledger {
     uint64_t hash_seed;
     uint64_t by_state[CLAIM_STATES];
     uint64_t shadows;   /* claims of tasks that have another one */
+    uint64_t parked;    /* tasks that wait without a claim; see parking.h */
     uint64_t unclaimed; /* live tasks for which there was no memory for a claim */
     uint64_t submitted, ended_ok, ended_failed, ended_cancelled, rejected;
 };

@@ -227,6 +227,7 @@ struct round *round_open(struct coordinator *coordinator, struct message *asked,
         *round = (struct round){.open = true,
                                 .id = ++coordinator->round_serial,
                                 .asked = asked,
+                                .parked_deadline_ns = UINT64_MAX,
                                 .phase = PHASE_DISCOVER,
                                 .started_ns = now_ns,
                                 .stamp_ns = now_ns};

@@ -204,7 +204,7 @@ void plan_matrix(struct coordinator *coordinator, unsigned forecast) {
         struct claim *next = NULL;
         unsigned row = 0;
         for (unsigned i = 0; i < plan->demand_count; i++) {
-            struct claim *first = plan->quota[i] ? wait_queue_first(plan->rows[i]) : NULL;
+            struct claim *first = plan->quota[i] ? park_first(coordinator, plan->rows[i]) : NULL;
             if (first && (!next || first->order < next->order)) {
                 next = first;
                 row = i;

@@ -10,18 +10,21 @@ struct demand_key {
     struct resources resources;
 };
 
-enum troupe_error wait_queue_init(struct wait_queue *queue, struct account *account) {
+enum troupe_error wait_queue_init(struct wait_queue *queue, struct account *account, uint64_t hash_seed) {
     memset(queue, 0, sizeof *queue);
     queue->account = account;
+    parking_init(&queue->parking, account, hash_seed);
     return map_create(account, &queue->by_need);
 }
 
 void wait_queue_free(struct wait_queue *queue) {
     for (unsigned i = 0; i < queue->demand_count; i++) {
         heap_free(&queue->demands[i]->waiting);
+        parked_heap_free(&queue->demands[i]->parked, queue->account);
         memory_free(queue->account, queue->demands[i]);
     }
     queue->demand_count = 0;
+    parking_free(&queue->parking);
     map_free(queue->by_need);
     queue->by_need = NULL;
 }
@@ -48,6 +51,7 @@ static enum troupe_error blank_demand(struct wait_queue *queue, struct demand **
     if (!demand)
         return TROUPE_NOMEM;
     heap_init(&demand->waiting, queue->account);
+    demand->index = (uint16_t)queue->demand_count;
     queue->demands[queue->demand_count++] = demand;
     *ret_demand = demand;
     return TROUPE_OK;
@@ -86,12 +90,12 @@ enum troupe_error wait_queue_demand(struct wait_queue *queue, unsigned capabilit
     return TROUPE_OK;
 }
 
-enum troupe_error wait_queue_put(struct wait_queue *queue, struct claim *claim) {
-    struct demand *demand = claim->demand;
-    enum troupe_error error = heap_insert(&demand->waiting, &claim->wait, claim->order);
-    if (error)
-        return error;
-    if (demand->waiting.count == 1) {
+static size_t waiting_of(const struct demand *demand) {
+    return demand->waiting.count + demand->parked.count;
+}
+
+static void one_more(struct wait_queue *queue, struct demand *demand) {
+    if (waiting_of(demand) == 1) {
         CHECK(queue->filled_count < DEMANDS_MAX);
         demand->queue_at = queue->filled_count;
         queue->filled[queue->filled_count++] = demand;
@@ -99,19 +103,49 @@ enum troupe_error wait_queue_put(struct wait_queue *queue, struct claim *claim) 
     queue->count++;
     if (queue->count > queue->count_max)
         queue->count_max = queue->count;
+}
+
+static void one_less(struct wait_queue *queue, const struct demand *demand) {
+    CHECK(queue->count > 0);
+    queue->count--;
+    if (waiting_of(demand) == 0) {
+        struct demand *moved = queue->filled[--queue->filled_count];
+        queue->filled[demand->queue_at] = moved;
+        moved->queue_at = demand->queue_at;
+    }
+}
+
+enum troupe_error wait_queue_put(struct wait_queue *queue, struct claim *claim) {
+    enum troupe_error error = heap_insert(&claim->demand->waiting, &claim->wait, claim->order);
+    if (error)
+        return error;
+    one_more(queue, claim->demand);
     return TROUPE_OK;
 }
 
 void wait_queue_remove(struct wait_queue *queue, struct claim *claim) {
     struct demand *demand = claim->demand;
-    CHECK(queue->count > 0 && claim->wait.position != 0);
+    CHECK(claim->wait.position != 0);
     heap_remove(&demand->waiting, &claim->wait);
-    queue->count--;
-    if (demand->waiting.count == 0) {
-        struct demand *moved = queue->filled[--queue->filled_count];
-        queue->filled[demand->queue_at] = moved;
-        moved->queue_at = demand->queue_at;
-    }
+    one_less(queue, demand);
+}
+
+enum troupe_error wait_queue_park(struct wait_queue *queue, struct demand *demand,
+                                  const struct parked *values) {
+    struct parked parked = *values;
+    parked.demand = demand->index;
+    enum troupe_error error = parking_put(&queue->parking, &demand->parked, &parked);
+    if (error)
+        return error;
+    one_more(queue, demand);
+    return TROUPE_OK;
+}
+
+struct task *wait_queue_unpark(struct wait_queue *queue, uint32_t index) {
+    struct demand *demand = queue->demands[parking_at(&queue->parking, index)->demand];
+    struct task *task = parking_take(&queue->parking, &demand->parked, index);
+    one_less(queue, demand);
+    return task;
 }
 
 struct claim *wait_queue_first(const struct demand *demand) {

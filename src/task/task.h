@@ -47,6 +47,12 @@ struct task_id {
     uint16_t attempt; /* from 1 */
 };
 bool task_id_equal(struct task_id a, struct task_id b);
+static inline uint64_t task_id_hash(struct task_id id, uint64_t seed) {
+    uint64_t hash = (id.run ^ seed) * UINT64_C(0x9E3779B97F4A7C15);
+    hash ^= hash >> 29 ^ ((uint64_t)id.trial << 32 | (uint64_t)id.stage << 16 | id.attempt);
+    hash *= UINT64_C(0xBF58476D1CE4E5B9);
+    return hash ^ hash >> 32;
+}
 uint64_t task_id_span(struct task_id id); /* for the trace */
 #define AGENT_TOKEN_UP UINT32_MAX         /* of an input in a record of turns: a worker said hello */
 /* The token of its TASK_ENDED, so that a record of turns tells whose end it was: {trial:22, stage:5, attempt:5}. */

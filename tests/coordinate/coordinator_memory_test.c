@@ -86,6 +86,10 @@ static void submit_mixed(struct world *world, struct turn *turn, unsigned count)
                                             .agents = {{.name = "agent0", .more = 3}}});
 }
 
+static void submit_others(struct world *world, struct turn *turn, unsigned count) {
+    world_submit(world, turn, &(struct task_shape){.count = count, .capability = 1});
+}
+
 static void cancel_some(struct world *world, struct turn *turn, unsigned run) {
     world_cancel(world, turn, run, UINT32_MAX);
 }
@@ -140,6 +144,22 @@ static void scene_of_revokes(struct world *world) {
     world_action(world, 12 * SECOND, submit_once, 2);
 }
 
+static void cancel_a_few(struct world *world, struct turn *turn, unsigned first) {
+    for (unsigned run = first; run < first + 6; run++)
+        world_cancel(world, turn, run, UINT32_MAX);
+}
+
+/* Most of what waits has no claim: it gets one for a plan, a cancel, a deadline, or the last agent's end. */
+static void scene_of_parked(struct world *world) {
+    world->options.claims_max = 2;
+    world_agent(world, SCRIPT_ACCEPT, 10 * MS, 0);
+    world_agent(world, SCRIPT_DIE_HOLDING, 60 * MS, 1);
+    world_action(world, MS, refuse_from_here, 0);
+    world_action(world, 2 * MS, submit_mixed, 20);
+    world_action(world, 3 * MS, submit_others, 24);
+    world_action(world, 5 * MS, cancel_a_few, 18);
+}
+
 /* Plays one world with `count` refusals from the first-th on. Returns how many calls there were. */
 static uint64_t play(void (*scene)(struct world *world), uint64_t seed, uint64_t first, uint64_t count) {
     static struct world world;
@@ -162,6 +182,8 @@ static uint64_t play(void (*scene)(struct world *world), uint64_t seed, uint64_t
     assert_int_equal(world.statistics.resources_free.amount[0], 1);
     if (scene == scene_of_offers) /* those of which nobody is capable, whatever else */
         assert_true(world_count(&world, TASK_REJECTED) >= 2);
+    else if (scene == scene_of_parked)
+        assert_true(world.statistics.parked > 20 || count > 1);
     else if (first == 0)
         assert_true(world.statistics.pulled && world.statistics.doubled && world.statistics.ends_lost);
     return calls;
@@ -185,6 +207,17 @@ static void memory_gone_for_a_while(void **state) {
         for (uint64_t at = 1; at <= calls; at += 3) {
             play(scene_of_offers, seed, at, 4);
             play(scene_of_offers, seed, at, 25);
+        }
+    }
+}
+
+static void while_tasks_are_parked(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 2; seed++) {
+        uint64_t calls = play(scene_of_parked, seed, 0, 0);
+        for (uint64_t at = 1; at <= calls; at++) {
+            play(scene_of_parked, seed, at, 1);
+            play(scene_of_parked, seed, at, 25);
         }
     }
 }
@@ -232,6 +265,7 @@ int main(void) {
         cmocka_unit_test(each_refusal_alone),
         cmocka_unit_test(memory_gone_for_a_while),
         cmocka_unit_test(while_tasks_are_taken_back),
+        cmocka_unit_test(while_tasks_are_parked),
         cmocka_unit_test(a_coordinator_that_cannot_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,7 +28,7 @@ static void like_a_list(void **state) {
     static struct wait_queue queue;
     static struct claim claims[CLAIMS];
     static bool waits[CLAIMS];
-    assert_int_equal(wait_queue_init(&queue, &account), TROUPE_OK);
+    assert_int_equal(wait_queue_init(&queue, &account, 1), TROUPE_OK);
     struct random_stream random;
     random_seed(&random, 1, 1);
     unsigned count = 0;
@@ -82,7 +82,7 @@ static void kinds_are_bounded_and_reused(void **state) {
     (void)state;
     static struct wait_queue queue;
     struct demand *demand = NULL, *first = NULL;
-    assert_int_equal(wait_queue_init(&queue, &account), TROUPE_OK);
+    assert_int_equal(wait_queue_init(&queue, &account, 1), TROUPE_OK);
     for (unsigned kind = 0; kind < DEMANDS_MAX; kind++) {
         struct resources resources = need(kind);
         assert_int_equal(wait_queue_demand(&queue, 1, &resources, &demand), TROUPE_OK);
@@ -110,7 +110,7 @@ static void every_allocation_refused(void **state) {
     static struct claim claims[40];
     for (int64_t n = 1;; n++) {
         memory_fail_after(n);
-        enum troupe_error error = wait_queue_init(&queue, &account);
+        enum troupe_error error = wait_queue_init(&queue, &account, 1);
         unsigned put = 0;
         for (unsigned i = 0; !error && i < ARRAY_COUNT(claims); i++) {
             struct resources resources = need(i % 4);

@@ -5,7 +5,7 @@
 
 struct totals {
     uint64_t events, tasks, ok, failed, cancelled, rejected, virtual_ns, refused;
-    uint64_t shared, revoked, doubled, lost, stale;
+    uint64_t shared, revoked, doubled, lost, stale, parked;
 };
 
 static void count(struct totals *totals, const struct sim_world *world) {
@@ -24,6 +24,7 @@ static void count(struct totals *totals, const struct sim_world *world) {
         totals->doubled += counts->doubled;
         totals->lost += counts->ends_lost;
         totals->stale += counts->stale_ends;
+        totals->parked += counts->parked;
     }
 }
 
@@ -43,15 +44,16 @@ int main(int argc, char **argv) {
             return sim_suite_violation(&suite, seed, world.violation);
         count(&totals, &world);
     }
-    char facts[400];
+    char facts[480];
     snprintf(
         facts, sizeof facts,
         "%llu with two coordinators; %llu tasks: %llu ok, %llu failed, %llu cancelled, %llu rejected; "
-        "%llu refusals, %llu taken back, %llu doubled, %llu lost ends found out, %llu old ends discarded",
+        "%llu refusals, %llu taken back, %llu doubled, %llu lost ends found out, %llu old ends discarded, "
+        "%llu waited without a claim",
         (unsigned long long)totals.shared, (unsigned long long)totals.tasks, (unsigned long long)totals.ok,
         (unsigned long long)totals.failed, (unsigned long long)totals.cancelled,
         (unsigned long long)totals.rejected, (unsigned long long)totals.refused,
         (unsigned long long)totals.revoked, (unsigned long long)totals.doubled,
-        (unsigned long long)totals.lost, (unsigned long long)totals.stale);
+        (unsigned long long)totals.lost, (unsigned long long)totals.stale, (unsigned long long)totals.parked);
     return sim_suite_end(&suite, totals.events, totals.virtual_ns, facts);
 }

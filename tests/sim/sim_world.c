@@ -74,6 +74,9 @@ static void start_coordinators(struct sim_world *world) {
             .resource_names = &world->resource_names,
             .resources = world->totals,
             .queue_len_max = 20 + (unsigned)random_below(&world->random, 200),
+            /* in two of three, most of what waits has no claim */
+            .claims_max =
+                (unsigned)random_below(&world->random, 3) * (1 + (unsigned)random_below(&world->random, 8)),
             .offer_timeout_ns = SIM_OFFER_TIMEOUT_NS,
             /* where no end can be lost, all must be done without asking after it */
             .lease_ns = world->linked || world->rogue ? SIM_LEASE_NS : 3600 * SECOND,
