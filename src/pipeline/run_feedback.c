@@ -299,11 +299,12 @@ void run_feedback_answer(struct run *run, struct turn *turn, const struct feedba
 static void judge_each(struct run *run, struct turn *turn, double rate,
                        void (*one)(struct run *run, struct turn *turn, struct feedback_effect *effect)) {
     struct run_feedback *feedback = &run->feedback;
+    bool back = feedback->effects[feedback->measured].outcome == EFFECT_TAKEN_BACK;
     for (unsigned i = feedback->measured; i < feedback->effect_count; i++) {
         struct feedback_effect *effect = &feedback->effects[i];
-        if (effect->kind != FEEDBACK_SPAWN)
-            continue;
-        if (effect->outcome == EFFECT_TAKEN_BACK)
+        if (effect->kind != FEEDBACK_SPAWN || (effect->outcome == EFFECT_TAKEN_BACK) != back)
+            continue; /* of these there was none to take back */
+        if (back)
             effect->rate_back = rate;
         else
             effect->rate_after = rate;
@@ -428,4 +429,6 @@ void run_feedback_write(const struct run *run, struct json *json) {
         json_object_end(json);
     }
     json_array_end(json);
+    if (run->feedback.effects_dropped > 0)
+        json_field_int(json, "feedback_dropped", run->feedback.effects_dropped);
 }
