@@ -195,8 +195,8 @@ static bool ask_one(struct run *run, struct turn *turn) {
 }
 
 static bool ask_budget_left(const struct run *run) {
-    return !run->stopping && !run->exhausted &&
-           study_asked(run->study) < run->trial_limit - run->feedback.shed;
+    return !run->stopping && !run->exhausted && study_asked(run->study) < run->trial_limit &&
+           !run_feedback_sheds(run);
 }
 
 /* A task is cut shortly before the deadline, so that its worker can still answer; the run's own timer comes

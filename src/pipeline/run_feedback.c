@@ -20,12 +20,22 @@
 
 /* ---- asking ---- */
 
-/* Trials that will still be asked for; UINT_MAX: nobody knows. */
+/* Trials that there will be at most, for no configuration is asked for twice; UINT_MAX: nobody knows. */
+static unsigned trials_most(const struct run *run) {
+    double configurations = space_cardinality(run->pipeline->space);
+    return configurations < run->trial_limit ? (unsigned)configurations : run->trial_limit;
+}
+
+/* Of them, those that will still be asked for. */
 static unsigned trials_left(const struct run *run) {
-    if (run->trial_limit == UINT_MAX)
+    unsigned most = trials_most(run), asked = study_asked(run->study);
+    if (most == UINT_MAX)
         return UINT_MAX;
-    unsigned asked = study_asked(run->study);
-    return run->exhausted || asked >= run->trial_limit ? 0 : run->trial_limit - asked;
+    return run->exhausted || asked >= most ? 0 : most - asked;
+}
+
+bool run_feedback_sheds(const struct run *run) {
+    return run->feedback.shed > 0 && study_asked(run->study) + run->feedback.shed >= trials_most(run);
 }
 
 static bool known(const struct run *run, unsigned stage) {
@@ -81,7 +91,7 @@ static void outlook_agents(const struct run *run, struct message_outlook *outloo
 
 static bool possible(const struct run *run) {
     if (run->pipeline->feedback == FEEDBACK_OFF || run->feedback.asked || run->stopping || run->testing ||
-        run->finishing || run->trial_limit == UINT_MAX || trials_left(run) == 0)
+        run->finishing || trials_left(run) == UINT_MAX || trials_left(run) == 0)
         return false;
     for (unsigned s = 0; s < run->pipeline->stage_count; s++)
         if (run->pipeline->stages[s].in_trial && !known(run, s))

@@ -316,6 +316,7 @@ uint64_t run_stale_answers(const struct run *run, unsigned agent);
 /* run_feedback.c */
 void run_feedback_look(struct run *run, struct turn *turn); /* asks what would help, when it is time to */
 /* True: before the search ends for what was shed, an answer is awaited. */
+bool run_feedback_sheds(const struct run *run); /* what would be asked for next is not begun */
 bool run_feedback_reconsiders(struct run *run, struct turn *turn);
 void run_feedback_answer(struct run *run, struct turn *turn, const struct feedback *answer);
 void run_feedback_unanswered(struct run *run);

@@ -87,6 +87,16 @@ class Feedback(unittest.TestCase):
         self.assertEqual(os.listdir(os.path.join(self.place.name, "here")), [])
         self.assertEqual(self.troupe("analyze", response["run"]).count("off by 0.0000 %"), 1)
 
+    def test_no_more_trials_are_foreseen_than_there_are_configurations(self):
+        self.write("instances: 1, instances_max: 3", "expected: 10s", "trials: 100, deadline: 60s")
+        path = os.path.join(self.place.name, "pipeline.yaml")
+        with open(path, encoding="utf-8") as file:
+            text = file.read().replace("x: {float: [0, 1]}", "x: {int: [1, 5]}")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        response, events, _ = self.finished()
+        self.assertEqual((response["feedback"], response["counts"]["ok"]), ([], 5), events)
+
     def test_no_more_than_instances_max(self):
         self.write("instances: 2, instances_max: 3", "expected: 50s", "trials: 20, deadline: 60s")
         self.assertIn("go x2 (2..3)", self.troupe("validate", "pipeline.yaml"))
