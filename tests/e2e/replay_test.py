@@ -115,7 +115,7 @@ class Replay(unittest.TestCase):
             file.truncate(os.path.getsize(turns) - 7)
         shorter = self.replay("killed")
         self.assertTrue(shorter["record_broke_off"])
-        self.assertLess(shorter["turns_recorded"], report["turns_recorded"])
+        self.assertLessEqual(shorter["turns_recorded"], report["turns_recorded"])  # the block may hold none that decide
 
     def test_a_difference_is_named(self):
         self.copy("other")
