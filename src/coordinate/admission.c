@@ -241,9 +241,8 @@ static void settle(struct pass *pass, struct turn *turn, struct round *round) {
             refuse(coordinator, turn, round, claim, possible ? placing.least_ns : ASSIGN_NEVER);
             continue;
         }
-        if (is_new(pass, claim)) {
-            if (claim->finish_ns == 0) /* its only agent is on its way: nothing is known, nothing promised */
-                continue;
+        /* Without an agent that could be asked nothing is known and nothing promised: it waits. */
+        if (is_new(pass, claim) && claim->finish_ns != 0) {
             claim->promised_ns = claim->finish_ns;
             coordinator->counts.promised++;
         }

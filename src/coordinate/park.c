@@ -50,10 +50,14 @@ static bool park(struct coordinator *coordinator, struct round *round, struct ta
 bool park_task(struct coordinator *coordinator, struct round *round, struct task *task, uint64_t now_ns) {
     struct demand *demand;
     bool firm = task->firm && task->deadline_ns != UINT64_MAX;
-    if (coordinator->ledger.by_state[CLAIM_WAITING] < coordinator->options.claims_max || firm ||
-        intake_refuses(coordinator, task, now_ns) || ledger_find(&coordinator->ledger, task->id) ||
+    bool few = coordinator->ledger.by_state[CLAIM_WAITING] < coordinator->options.claims_max;
+    if (firm || (few && coordinator->queue.parking.count == 0) || intake_refuses(coordinator, task, now_ns) ||
+        ledger_find(&coordinator->ledger, task->id) ||
         parking_find(&coordinator->queue.parking, task->id) != PARKED_NONE ||
         wait_queue_demand(&coordinator->queue, task->capability, &task->resources, &demand))
+        return false;
+    /* With a claim it would go before those of its order that are parked and came before it. */
+    if (few && demand->parked.count == 0)
         return false;
     uint64_t order = assign_order_key(task->priority, task->deadline_ns, coordinator->queue.arrivals++);
     if (!park(coordinator, round, task, demand, order))
