@@ -78,14 +78,21 @@ enum troupe_error heap_reserve(struct heap *heap, size_t count) {
     return TROUPE_OK;
 }
 
-enum troupe_error heap_insert(struct heap *heap, struct heap_node *node, uint64_t key) {
+enum troupe_error heap_insert_in_turn(struct heap *heap, struct heap_node *node, uint64_t key,
+                                      uint64_t sequence) {
     CHECK(node->position == 0);
     if (heap->count == heap->capacity && heap_reserve(heap, heap->count + 1) != TROUPE_OK)
         return TROUPE_NOMEM;
     node->key = key;
-    node->sequence = heap->next_sequence++;
+    node->sequence = sequence;
     sift_up(heap, node, heap->count++);
     return TROUPE_OK;
+}
+
+enum troupe_error heap_insert(struct heap *heap, struct heap_node *node, uint64_t key) {
+    enum troupe_error error = heap_insert_in_turn(heap, node, key, heap->next_sequence);
+    heap->next_sequence += error == TROUPE_OK;
+    return error;
 }
 
 struct heap_node *heap_first(const struct heap *heap) {

@@ -126,7 +126,8 @@ static enum troupe_error enqueue(struct coordinator *coordinator, struct claim *
     claim->demand = demand;
     demand->users++;
     claim->expected_ns = intake_expected(coordinator, task);
-    claim->order = assign_order_key(task->priority, task->deadline_ns, coordinator->queue.arrivals++);
+    claim->arrival = coordinator->queue.arrivals++;
+    claim->order = assign_order_key(task->priority, task->deadline_ns, claim->arrival);
     if (claim->deadline_ns != UINT64_MAX) {
         error = heap_insert(&coordinator->expiries, &claim->expiry, claim->deadline_ns);
         if (error)

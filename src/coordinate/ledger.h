@@ -52,6 +52,7 @@ struct claim {
     struct account *account;
     const char *run_name, *stage_name, *capability_name;
     uint64_t deadline_ns, submitted_ns, expected_ns, order;
+    uint64_t arrival; /* among equal orders: kept, wherever it waits */
     uint64_t offered_ns,
         begun_ns;       /* begun: when it came to an agent's slot, as far as can be seen from here; 0: not */
     uint64_t finish_ns; /* forecast */

@@ -30,13 +30,14 @@ static struct round *round_of(const struct coordinator *coordinator, const struc
 }
 
 static bool park(struct coordinator *coordinator, struct round *round, struct task *task,
-                 struct demand *demand, uint64_t order) {
+                 struct demand *demand, uint64_t order, uint64_t arrival) {
     size_t at = round ? (size_t)(round - coordinator->rounds) : ROUND_NONE;
     if (round && at >= ROUND_NONE)
         return false;
     if (wait_queue_park(&coordinator->queue, demand,
                         &(struct parked){.task = task,
                                          .order = order,
+                                         .arrival = (uint32_t)arrival,
                                          .round = round ? (uint32_t)round->id : 0,
                                          .round_at = (uint16_t)at}))
         return false;
@@ -50,20 +51,31 @@ static bool park(struct coordinator *coordinator, struct round *round, struct ta
 bool park_task(struct coordinator *coordinator, struct round *round, struct task *task, uint64_t now_ns) {
     struct demand *demand;
     bool firm = task->firm && task->deadline_ns != UINT64_MAX;
-    bool few = coordinator->ledger.by_state[CLAIM_WAITING] < coordinator->options.claims_max;
-    if (firm || (few && coordinator->queue.parking.count == 0) || intake_refuses(coordinator, task, now_ns) ||
-        ledger_find(&coordinator->ledger, task->id) ||
+    if (coordinator->ledger.by_state[CLAIM_WAITING] < coordinator->options.claims_max || firm ||
+        intake_refuses(coordinator, task, now_ns) || ledger_find(&coordinator->ledger, task->id) ||
         parking_find(&coordinator->queue.parking, task->id) != PARKED_NONE ||
         wait_queue_demand(&coordinator->queue, task->capability, &task->resources, &demand))
         return false;
-    /* With a claim it would go before those of its order that are parked and came before it. */
-    if (few && demand->parked.count == 0)
+    uint64_t arrival = coordinator->queue.arrivals;
+    uint64_t order = assign_order_key(task->priority, task->deadline_ns, arrival);
+    if (!park(coordinator, round, task, demand, order, arrival))
         return false;
-    uint64_t order = assign_order_key(task->priority, task->deadline_ns, coordinator->queue.arrivals++);
-    if (!park(coordinator, round, task, demand, order))
-        return false;
+    coordinator->queue.arrivals++;
     demand->users++;
     return true;
+}
+
+/* No two that wait came four thousand million tasks apart. */
+static uint64_t arrival_of(const struct coordinator *coordinator, const struct parked *parked) {
+    uint64_t now = coordinator->queue.arrivals;
+    return now - (uint32_t)((uint32_t)now - parked->arrival);
+}
+
+/* Does the record go before the claim? */
+static bool goes_before(const struct coordinator *coordinator, uint32_t index, const struct claim *claim) {
+    const struct parked *parked = parking_at(&coordinator->queue.parking, index);
+    return parked->order != claim->order ? parked->order < claim->order
+                                         : arrival_of(coordinator, parked) < claim->arrival;
 }
 
 /* NULL: no memory, and nothing has changed. */
@@ -84,6 +96,7 @@ static struct claim *wake(struct coordinator *coordinator, uint32_t index) {
     }
     claim->demand = demand;
     claim->order = parked.order;
+    claim->arrival = arrival_of(coordinator, &parked);
     claim->expected_ns = intake_expected(coordinator, parked.task);
     wait_queue_unpark(&coordinator->queue, index);
     coordinator->ledger.parked--;
@@ -105,8 +118,7 @@ static struct claim *wake(struct coordinator *coordinator, uint32_t index) {
 struct claim *park_first(struct coordinator *coordinator, struct demand *demand) {
     struct claim *claim = wait_queue_first(demand);
     uint32_t index = parked_first(&demand->parked);
-    if (index == PARKED_NONE ||
-        (claim && claim->order <= parking_at(&coordinator->queue.parking, index)->order))
+    if (index == PARKED_NONE || (claim && !goes_before(coordinator, index, claim)))
         return claim;
     struct claim *woken = wake(coordinator, index);
     if (woken)
@@ -175,10 +187,8 @@ static bool only_waits(const struct claim *claim) {
 
 static bool give_up(struct coordinator *coordinator, struct claim *claim) {
     struct round *round = claim->round;
-    if (!only_waits(claim))
-        return false;
     wait_queue_remove(&coordinator->queue, claim);
-    if (!park(coordinator, round, claim->task, claim->demand, claim->order)) {
+    if (!park(coordinator, round, claim->task, claim->demand, claim->order, claim->arrival)) {
         CHECK(wait_queue_put(&coordinator->queue, claim) == TROUPE_OK); /* its place was just left */
         return false;
     }
@@ -198,16 +208,16 @@ static bool give_up(struct coordinator *coordinator, struct claim *claim) {
 
 void park_spare(struct coordinator *coordinator) {
     struct wait_queue *queue = &coordinator->queue;
-    uint64_t most = 2 * (uint64_t)coordinator->options.claims_max;
-    if (coordinator->ledger.by_state[CLAIM_WAITING] <= most)
-        return;
+    uint64_t most = 2 * (uint64_t)coordinator->options.claims_max, looks = most;
     for (unsigned i = 0; i < queue->filled_count; i++) {
         const struct heap *waiting = &queue->filled[i]->waiting;
         /* From the last leaf on: mostly the less urgent ones, and the order holds whichever it is. */
         for (size_t at = waiting->count; at-- > 1;) {
-            if (coordinator->ledger.by_state[CLAIM_WAITING] <= most)
+            if (coordinator->ledger.by_state[CLAIM_WAITING] <= most || looks-- == 0)
                 return;
-            give_up(coordinator, CLAIM_OF(waiting->nodes[at], wait));
+            struct claim *claim = CLAIM_OF(waiting->nodes[at], wait);
+            if (only_waits(claim) && !give_up(coordinator, claim))
+                return; /* no memory */
         }
     }
 }

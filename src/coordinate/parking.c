@@ -160,7 +160,6 @@ enum troupe_error parking_put(struct parking *parking, struct parked_heap *heap,
     struct parked *parked = record(parking, index);
     parking->free = parked->next;
     *parked = *values;
-    parked->arrival = parking->arrivals++;
     parked->next = *bucket;
     *bucket = index;
     parking->count++;

@@ -2,7 +2,7 @@
  * and in a table of ids. The task's own block is its owner's and ours to hand on, as that of every task that waits.
  *
  * Invariants: a record is in the heap of its demand, in that of the deadlines when it has one, and in its bucket; at[]
- *             are its places; equal orders leave in the order in which they came.
+ *             are its places; equal orders leave in that of their arrival.
  * Threads: the coordinator's turns. Memory: chunks, released but for one when nothing is parked; heaps grow by half,
  * buckets double.
  * Failure: parking_put NOMEM changes nothing; the rest never fails. */
@@ -17,7 +17,7 @@ enum parked_order { PARKED_BY_ORDER, PARKED_BY_DEADLINE, PARKED_ORDERS };
 struct parked {
     struct task *task; /* NULL: a free record */
     uint64_t order;
-    uint32_t arrival;           /* among equal orders */
+    uint32_t arrival;           /* among equal orders: the low bits */
     uint32_t next;              /* of its bucket, or of the free ones */
     uint32_t at[PARKED_ORDERS]; /* its place in each heap, from 1 on; 0: not in it */
     uint32_t round;             /* the low bits of the id of its batch's round, */
@@ -37,7 +37,7 @@ struct parking {
     struct parked **chunks;
     uint32_t chunk_count, chunk_capacity;
     uint32_t free; /* the first free record */
-    uint32_t count, arrivals;
+    uint32_t count;
     uint32_t *buckets;
     uint32_t bucket_count; /* a power of two; 0: none yet */
     struct parked_heap deadlines;
@@ -46,7 +46,7 @@ void parking_init(struct parking *parking, struct account *account, uint64_t has
 void parking_free(struct parking *parking); /* tasks with it; the heaps of demands before: parked_heap_free */
 void parked_heap_free(struct parked_heap *heap, struct account *account);
 
-/* `values`: task, order, round, round_at, demand. NOMEM. */
+/* `values`: task, order, arrival, round, round_at, demand. NOMEM. */
 MUST_CHECK enum troupe_error parking_put(struct parking *parking, struct parked_heap *heap,
                                          const struct parked *values);
 struct task *parking_take(struct parking *parking, struct parked_heap *heap, uint32_t index);

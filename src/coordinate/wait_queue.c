@@ -116,7 +116,8 @@ static void one_less(struct wait_queue *queue, const struct demand *demand) {
 }
 
 enum troupe_error wait_queue_put(struct wait_queue *queue, struct claim *claim) {
-    enum troupe_error error = heap_insert(&claim->demand->waiting, &claim->wait, claim->order);
+    enum troupe_error error =
+        heap_insert_in_turn(&claim->demand->waiting, &claim->wait, claim->order, claim->arrival);
     if (error)
         return error;
     one_more(queue, claim->demand);

@@ -44,7 +44,7 @@ void wait_queue_free(struct wait_queue *queue); /* without claims; parked tasks 
 /* LIMIT: more than DEMANDS_MAX kinds at once. The caller adds and drops `users`. */
 MUST_CHECK enum troupe_error wait_queue_demand(struct wait_queue *queue, unsigned capability,
                                                const struct resources *resources, struct demand **ret_demand);
-/* By claim->order; NOMEM. */
+/* By claim->order and, among equals, claim->arrival; NOMEM. */
 MUST_CHECK enum troupe_error wait_queue_put(struct wait_queue *queue, struct claim *claim);
 void wait_queue_remove(struct wait_queue *queue, struct claim *claim);
 struct claim *wait_queue_first(const struct demand *demand); /* with a claim; NULL: none */

@@ -164,6 +164,61 @@ static void claims_are_given_up_again(void **state) {
             assert_true(world.ended_ns[i] > world.ended_ns[399]);
 }
 
+static uint64_t due_ns;
+
+static void submit_equal(struct world *world, struct turn *turn, unsigned count) {
+    if (due_ns == 0)
+        due_ns = turn->now_ns + 2000 * MS;
+    world_submit(
+        world, turn,
+        &(struct task_shape){.count = count, .expected_ns = 10 * MS, .deadline_ns = due_ns - turn->now_ns});
+}
+
+/* All have one deadline, as those of a run, and work keeps coming: nobody is passed by those that came later. */
+static void equals_go_in_the_order_in_which_they_came(void **state) {
+    (void)state;
+    static struct world world;
+    due_ns = 0;
+    world_open(&world, 101);
+    world.options.claims_max = 4;
+    world_agent(&world, SCRIPT_ACCEPT, 10 * MS, 0);
+    world_action(&world, 0, submit_equal, 20);
+    for (unsigned i = 1; i < 40; i++)
+        world_action(&world, (i * 10 + 1) * MS, submit_equal, 1);
+    world_run(&world);
+    assert_int_equal(world.run_error, TROUPE_OK);
+    world_close(&world);
+    assert_int_equal(world_count(&world, TASK_OK), 59);
+    for (unsigned i = 0; i < 20; i++)
+        assert_true(world.ended_ns[i] <= world.begun_ns + 210 * MS);
+}
+
+static void submit_firm(struct world *world, struct turn *turn, unsigned count) {
+    world_submit(
+        world, turn,
+        &(struct task_shape){.count = count, .expected_ns = 10 * MS, .deadline_ns = 500 * MS, .firm = true});
+}
+
+/* Its agent is there and does not answer: nothing can be promised, and it waits until its deadline, or a cancel. */
+static void a_firm_task_waits_for_an_agent_that_is_silent(void **state) {
+    (void)state;
+    for (unsigned cancelled = 0; cancelled < 2; cancelled++) {
+        static struct world world;
+        world_open(&world, 103);
+        world.options.offer_timeout_ns = 20 * MS;
+        world_agent(&world, SCRIPT_HANG, 10 * MS, 0);
+        world_action(&world, 0, submit_plain, 1);
+        world_action(&world, 100 * MS, submit_firm, 1);
+        if (cancelled)
+            world_action(&world, 200 * MS, cancel_ten, 2);
+        world_run(&world);
+        assert_int_equal(world.run_error, TROUPE_OK);
+        world_close(&world);
+        assert_int_equal(world.error[1], cancelled ? TROUPE_CANCELLED : TROUPE_DEADLINE);
+        assert_int_equal((world.ended_ns[1] - world.begun_ns) / (100 * MS), cancelled ? 2 : 6);
+    }
+}
+
 static void stop(struct world *world, struct turn *turn, unsigned arg) {
     (void)turn, (void)arg;
     runtime_stop(world->runtime);
@@ -184,9 +239,14 @@ static void what_still_waits_is_freed_with_it(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_order_is_that_of_one_queue), cmocka_unit_test(a_cancel_ends_them),
-        cmocka_unit_test(a_deadline_ends_them),           cmocka_unit_test(the_last_agent_ends),
-        cmocka_unit_test(claims_are_given_up_again),      cmocka_unit_test(what_still_waits_is_freed_with_it),
+        cmocka_unit_test(the_order_is_that_of_one_queue),
+        cmocka_unit_test(a_cancel_ends_them),
+        cmocka_unit_test(a_deadline_ends_them),
+        cmocka_unit_test(the_last_agent_ends),
+        cmocka_unit_test(claims_are_given_up_again),
+        cmocka_unit_test(what_still_waits_is_freed_with_it),
+        cmocka_unit_test(equals_go_in_the_order_in_which_they_came),
+        cmocka_unit_test(a_firm_task_waits_for_an_agent_that_is_silent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

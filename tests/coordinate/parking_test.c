@@ -78,6 +78,7 @@ static void put(struct model *model, struct random_stream *random, unsigned i) {
     assert_int_equal(parking_put(&model->parking, &model->heaps[model->demands[i]],
                                  &(struct parked){.task = model->tasks[i],
                                                   .order = model->orders[i],
+                                                  .arrival = (uint32_t)model->arrivals[i],
                                                   .demand = model->demands[i]}),
                      TROUPE_OK);
     model->count++;
@@ -163,7 +164,8 @@ static void no_memory_changes_nothing(void **state) {
         parking_init(&model.parking, &account, 9);
         for (unsigned i = 0; i < 600; i++) {
             struct task *task = task_of(i, i % 3 ? UINT64_MAX : i);
-            struct parked parked = {.task = task, .order = 600 - i, .demand = (uint16_t)(i % DEMANDS)};
+            struct parked parked = {
+                .task = task, .order = 600 - i, .arrival = i, .demand = (uint16_t)(i % DEMANDS)};
             if (i == at * 15)
                 memory_fail_after(1);
             enum troupe_error error = parking_put(&model.parking, &model.heaps[i % DEMANDS], &parked);
