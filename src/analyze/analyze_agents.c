@@ -91,7 +91,8 @@ static void divide(struct analyzer *analyzer, struct agent_sweep *sweep, unsigne
     uint64_t here = analysis->wall_ns;
     if (!stays_all_the_time(analyzer->record, index)) {
         size_t stays = gather_stays(analyzer, sweep, index);
-        here = intervals_length(sweep->here, stays);
+        /* What it did while a process that was killed knew of it was here too. */
+        here = intervals_either(sweep->here, stays, executing, count);
         under_way_count = intervals_common(sweep->under_way, sweep->under_way_count, sweep->here, stays,
                                            sweep->under_way_here);
         under_way = sweep->under_way_here;

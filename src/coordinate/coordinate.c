@@ -364,7 +364,7 @@ static enum troupe_error init_coordinator(struct coordinator *coordinator, struc
     coordinator->step = message_new(coordinator->runtime, MESSAGE_COORDINATE_STEP, 0);
     if (!coordinator->rounds || !coordinator->step)
         return TROUPE_NOMEM;
-    enum troupe_error error = ledger_init(&coordinator->ledger, account, coordinator->options.claims_max * 4,
+    enum troupe_error error = ledger_init(&coordinator->ledger, account, coordinator->options.claims_max * 16,
                                           env_random(coordinator->env));
     if (!error)
         error = wait_queue_init(&coordinator->queue, account, coordinator->ledger.hash_seed);

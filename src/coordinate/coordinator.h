@@ -127,6 +127,8 @@ struct claim *park_first(struct coordinator *coordinator, struct demand *demand)
 void park_cancel(struct coordinator *coordinator, struct turn *turn,
                  const struct message_task_cancel *cancel);
 void park_expire(struct coordinator *coordinator, struct turn *turn);
+/* Of the batch's parked ones, those that are due before that. */
+unsigned park_late(const struct coordinator *coordinator, const struct round *round, uint64_t finish_ns);
 uint64_t park_expires_ns(const struct coordinator *coordinator); /* UINT64_MAX: none does */
 void park_without_agent(struct coordinator *coordinator, struct turn *turn, const struct demand *demand);
 /* Claims of tasks that only wait are given up for records when there are many more than plans look at. */

@@ -83,10 +83,9 @@ static void count_live(const struct coordinator *coordinator, const struct round
             reply->estimated_completion_ns = finish_ns;
     }
     reply->waiting += round->parked; /* beyond every forecast */
-    if (beyond_ns > round->parked_deadline_ns || beyond_ns == ASSIGN_NEVER)
-        reply->late += round->parked;
-    else
-        reply->on_time += round->parked;
+    unsigned late = beyond_ns == ASSIGN_NEVER ? round->parked : park_late(coordinator, round, beyond_ns);
+    reply->late += late;
+    reply->on_time += round->parked - late;
     if (round->parked > 0 && beyond_ns != ASSIGN_NEVER && beyond_ns > reply->estimated_completion_ns)
         reply->estimated_completion_ns = beyond_ns;
     if (reply->estimated_completion_ns < now_ns)

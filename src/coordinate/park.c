@@ -22,6 +22,11 @@ static void round_parks(struct round *round, uint64_t deadline_ns) {
         round->parked_deadline_ns = deadline_ns;
 }
 
+static void round_unparks(struct round *round) {
+    if (--round->parked == 0)
+        round->parked_deadline_ns = UINT64_MAX;
+}
+
 /* Still open, the batch's round that the record names; NULL: it is not. */
 static struct round *round_of(const struct coordinator *coordinator, const struct parked *parked) {
     struct round *round =
@@ -105,7 +110,7 @@ static struct claim *wake(struct coordinator *coordinator, uint32_t index) {
     ledger_index(&coordinator->ledger, claim);
     struct round *round = round_of(coordinator, &parked);
     if (round) {
-        round->parked--;
+        round_unparks(round);
         claim->round = round;
         claim->round_next = round->claims;
         if (round->claims)
@@ -127,6 +132,22 @@ struct claim *park_first(struct coordinator *coordinator, struct demand *demand)
     return claim;
 }
 
+unsigned park_late(const struct coordinator *coordinator, const struct round *round, uint64_t finish_ns) {
+    const struct parking *parking = &coordinator->queue.parking;
+    unsigned late = 0, seen = 0;
+    uint32_t at = 0;
+    if (round->parked == 0 || finish_ns <= round->parked_deadline_ns)
+        return 0;
+    for (uint32_t index; seen < round->parked && (index = parking_next(parking, &at)) != PARKED_NONE;) {
+        const struct parked *parked = parking_at(parking, index);
+        if (round_of(coordinator, parked) != round)
+            continue;
+        seen++;
+        late += finish_ns > parked->task->deadline_ns;
+    }
+    return late;
+}
+
 /* ---- ending ---- */
 
 static void end(struct coordinator *coordinator, struct turn *turn, uint32_t index, enum troupe_error error) {
@@ -138,7 +159,7 @@ static void end(struct coordinator *coordinator, struct turn *turn, uint32_t ind
     }
     struct round *round = round_of(coordinator, &parked);
     if (round) {
-        round->parked--;
+        round_unparks(round);
         round->reply.rejected++;
     }
     demand_of(coordinator, index)->users--;

@@ -267,10 +267,10 @@ void run_agents_drain(struct run *run, struct turn *turn) {
 void run_agents_down(struct run *run, unsigned index, uint64_t now_ns) {
     if (run->agents_live > 0)
         run->agents_live--;
-    bool left = run->agent_states[index] == INSTANCE_LEAVING;
+    enum run_instance was = run->agent_states[index];
     /* One that gave up is not tried again: it keeps its number. */
-    run->agent_states[index] = left ? INSTANCE_ABSENT : INSTANCE_GONE;
-    if (left) {
+    run->agent_states[index] = was == INSTANCE_LEAVING ? INSTANCE_ABSENT : INSTANCE_GONE;
+    if (was != INSTANCE_GONE && run->end_ns == 0) {
         stay_ends(run, index, now_ns);
         run_agents_count(run, now_ns);
     }

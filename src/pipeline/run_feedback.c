@@ -171,7 +171,9 @@ static unsigned change(struct run *run, struct turn *turn, unsigned agent, bool 
             run->feedback.held[agent] = true; /* not tried again and again */
             break;
         }
-        if (!more && !run_agents_retire(run, turn, agent))
+        /* What came may be gone already: those that are left stay. */
+        if (!more && (run_agents_here(run, agent) <= run->pipeline->agents[agent].instances_min ||
+                      !run_agents_retire(run, turn, agent)))
             break;
         done++;
     }
@@ -305,11 +307,19 @@ void run_feedback_answer(struct run *run, struct turn *turn, const struct feedba
 
 /* ---- what came of it ---- */
 
+/* Of one answer's, one that was taken back; NULL: none was. */
+static const struct feedback_effect *taken_back(const struct run_feedback *feedback) {
+    for (unsigned i = feedback->measured; i < feedback->effect_count; i++)
+        if (feedback->effects[i].kind == FEEDBACK_SPAWN && feedback->effects[i].outcome == EFFECT_TAKEN_BACK)
+            return &feedback->effects[i];
+    return NULL;
+}
+
 /* Those of one answer came together: they are judged, taken back and done again together. */
 static void judge_each(struct run *run, struct turn *turn, double rate,
                        void (*one)(struct run *run, struct turn *turn, struct feedback_effect *effect)) {
     struct run_feedback *feedback = &run->feedback;
-    bool back = feedback->effects[feedback->measured].outcome == EFFECT_TAKEN_BACK;
+    bool back = taken_back(feedback) != NULL;
     for (unsigned i = feedback->measured; i < feedback->effect_count; i++) {
         struct feedback_effect *effect = &feedback->effects[i];
         if (effect->kind != FEEDBACK_SPAWN || (effect->outcome == EFFECT_TAKEN_BACK) != back)
@@ -327,25 +337,27 @@ static void judge_each(struct run *run, struct turn *turn, double rate,
 static void take_back(struct run *run, struct turn *turn, struct feedback_effect *effect) {
     unsigned agent = (unsigned)effect->agent;
     run->feedback.held[agent] = true;
-    if (change(run, turn, agent, false, effect->count) == 0)
+    effect->taken = change(run, turn, agent, false, effect->count);
+    if (effect->taken == 0)
         return;
     effect->outcome = EFFECT_TAKEN_BACK;
     run->feedback.measuring = true;
     run_line(run, turn, UINT32_MAX,
-             "feedback: with %u more of '%s' %.3g trials a second became %.3g: taken back", effect->count,
+             "feedback: with %u more of '%s' %.3g trials a second became %.3g: taken back", effect->taken,
              run->pipeline->agents[agent].name, effect->rate_before, effect->rate_after);
 }
 
 static void do_again(struct run *run, struct turn *turn, struct feedback_effect *effect) {
     unsigned agent = (unsigned)effect->agent;
     run->feedback.held[agent] = false;
-    if (change(run, turn, agent, true, effect->count) == 0)
+    unsigned done = change(run, turn, agent, true, effect->taken);
+    if (done == 0)
         return; /* it stays taken back */
     effect->outcome = EFFECT_KEPT;
     run_line(run, turn, UINT32_MAX,
              "feedback: with %u more of '%s' taken back %.3g trials a second became %.3g: it was not for "
              "them, so they are here again",
-             effect->count, run->pipeline->agents[agent].name, effect->rate_after, effect->rate_back);
+             done, run->pipeline->agents[agent].name, effect->rate_after, effect->rate_back);
 }
 
 static void keep(struct run *run, struct turn *turn, struct feedback_effect *effect) {
@@ -360,9 +372,11 @@ static void leave(struct run *run, struct turn *turn, struct feedback_effect *ef
     (void)run, (void)turn, (void)effect;
 }
 
-static void judge(struct run *run, struct turn *turn, const struct feedback_effect *first, double rate) {
-    if (first->outcome == EFFECT_TAKEN_BACK)
-        judge_each(run, turn, rate, rate < first->rate_after ? do_again : leave);
+static void judge(struct run *run, struct turn *turn, double rate) {
+    const struct feedback_effect *first = &run->feedback.effects[run->feedback.measured];
+    const struct feedback_effect *back = taken_back(&run->feedback);
+    if (back != NULL)
+        judge_each(run, turn, rate, rate < back->rate_after ? do_again : leave);
     else if (first->rate_before == 0)
         judge_each(run, turn, rate, leave);
     else
@@ -386,7 +400,7 @@ void run_feedback_told(struct run *run, struct turn *turn) {
     if (!feedback->measuring || run->stopping || rate == 0)
         return;
     feedback->measuring = false;
-    judge(run, turn, &feedback->effects[feedback->measured], rate);
+    judge(run, turn, rate);
     feedback->told_from = run->told;
     feedback->from_ns = turn->now_ns;
 }

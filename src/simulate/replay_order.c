@@ -195,13 +195,26 @@ uint64_t replay_gone_at(const struct replaying *replaying, uint32_t instance, ui
     return from_ns;
 }
 
-/* Instances are made in the record's order, right behind the coordinator. */
-uint64_t replay_hello_at(const struct replaying *replaying, uint32_t instance, unsigned nth,
-                         uint64_t otherwise_ns) {
-    uint32_t slot = 0;
+/* Those that start with the run are made in the record's order, right behind the coordinator. UINT32_MAX: it came later. */
+static uint32_t slot_of(const struct replaying *replaying, uint32_t instance) {
+    const struct pipeline *pipeline = &replaying->pipeline;
+    uint32_t slot = 0, first = 0;
     for (unsigned i = 0; i < replaying->order_count; i++)
         if (replaying->orders[i].role == REPLAY_COORDINATOR)
-            slot = replaying->orders[i].slot + 1 + instance;
+            slot = replaying->orders[i].slot + 1;
+    for (unsigned a = 0; a < pipeline->agent_count; a++) {
+        uint32_t number = instance - first;
+        if (number < pipeline->agents[a].instances_max)
+            return number < pipeline->agents[a].instances ? slot + number : UINT32_MAX;
+        first += pipeline->agents[a].instances_max;
+        slot += pipeline->agents[a].instances;
+    }
+    return UINT32_MAX;
+}
+
+uint64_t replay_hello_at(const struct replaying *replaying, uint32_t instance, unsigned nth,
+                         uint64_t otherwise_ns) {
+    uint32_t slot = slot_of(replaying, instance);
     for (size_t i = 0; i < replaying->input_count; i++)
         if (replaying->inputs[i].kind == REPLAY_TOLD && replaying->inputs[i].slot == slot &&
             replaying->inputs[i].token == AGENT_TOKEN_UP && nth-- == 0)

@@ -236,7 +236,19 @@ static void agents_that_come_and_go(void **state) {
     assert_true(fabs(analysis->agents_mean - 1.41) < 1e-9);
     assert_int_equal(analysis->problem_count, 0);
     drop(analysis);
+    /* Another process of the run knew of agent 1's first executions: it was here for those too. */
+    static const struct analyze_stay late[] = {{1, 65 * MS, 90 * MS}};
+    record.stays = late;
+    record.stay_count = 1;
+    analysis = analyse(&record);
+    assert_int_equal(analysis->agents[1].executing_ns, 60 * MS);
+    assert_int_equal(analysis->agents[1].waiting_ns, 3 * MS); /* 81 to 84 */
+    assert_int_equal(analysis->agents[1].idle_ns, 6 * MS);
+    assert_int_equal(analysis->problem_count, 0);
+    drop(analysis);
     struct fault fault = {0};
+    record.stays = stays;
+    record.stay_count = ARRAY_COUNT(stays);
     record.agent_count = 1;
     record.execution_count = 0;
     assert_int_equal(analyze_run(&record, &account, &analysis, &fault), TROUPE_INVALID);

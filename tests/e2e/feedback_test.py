@@ -117,6 +117,20 @@ class Feedback(unittest.TestCase):
         self.assertIn("retire", [step["step"] for step in response["feedback"]], events)
         self.assertIn("as recorded", self.troupe("show", response["run"], "--replay"))
 
+    def test_a_recorded_run_of_several_agents_that_come_is_lived_through_again(self):
+        self.write("instances: 1, instances_max: 3", "expected: 9s", "trials: 12, deadline: 60s")
+        path = os.path.join(self.place.name, "pipeline.yaml")
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        text = text.replace("instances_max: 3}", "instances_max: 3, capabilities: [go]}\n"
+                            "  ev: {command: [python3, worker.py], instances: 1, instances_max: 3, capabilities: [ev]}")
+        text = text.replace("\nobjective: {stage: go", "\n  ev: {cache: false, expected: 9s, needs: [go]}\nobjective: {stage: ev")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        response, events, _ = self.finished("--record")
+        self.assertIn("spawn", [step["step"] for step in response["feedback"]], events)
+        self.assertIn("as recorded", self.troupe("show", response["run"], "--replay"))
+
     def test_idle_ones_go(self):
         self.write("instances: 3, instances_min: 1", "expected: 10ms", "trials: 6, parallel: 1, deadline: 600s")
         response, events, _ = self.finished()
