@@ -114,8 +114,10 @@ void intake_batch(struct coordinator *coordinator, struct turn *turn, struct mes
 void intake_cancel(struct coordinator *coordinator, struct turn *turn,
                    const struct message_task_cancel *cancel);
 
-/* A claim of its own, that waits, in no queue yet; NULL: no memory. What is known of how long it takes. */
+/* A claim of its own, that waits, in no queue yet; NULL: no memory. */
 struct claim *intake_claim(struct coordinator *coordinator, struct task *task);
+/* There was no memory for its claim: it ends for that as soon as that can be said. */
+void intake_unclaimed(struct coordinator *coordinator, struct task *task, uint64_t now_ns);
 uint64_t intake_expected(const struct coordinator *coordinator, const struct task *task);
 enum troupe_error intake_refuses(struct coordinator *coordinator, const struct task *task, uint64_t now_ns);
 
@@ -185,6 +187,8 @@ void round_agent_lost(struct coordinator *coordinator, struct turn *turn, struct
 /* A task that an agent does not have any more, its block ours: back into the queue, or to its end. `moved`: the agent
  * would not, or should not, do it. */
 void round_requeue(struct coordinator *coordinator, struct turn *turn, struct claim *claim, bool moved);
+void round_join(struct round *round, struct claim *claim); /* it is of that batch */
+void round_leave(struct claim *claim); /* nothing of it is counted; of no round: nothing */
 void round_forget(struct claim *claim, bool accepted, bool on_time); /* it ended while its round is open */
 
 /* The one task to the one agent, outside of any plan; it has room. */

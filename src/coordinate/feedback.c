@@ -153,9 +153,7 @@ void feedback_outlook(struct coordinator *coordinator, struct turn *turn, struct
 static void detach_claims(struct round *round) {
     while (round->claims) {
         struct claim *claim = round->claims;
-        round->claims = claim->round_next;
-        claim->round = NULL;
-        claim->round_next = claim->round_previous = NULL;
+        round_leave(claim);
         claim->rebalanced = false;
     }
 }

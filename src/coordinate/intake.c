@@ -136,6 +136,13 @@ static enum troupe_error enqueue(struct coordinator *coordinator, struct claim *
     return wait_queue_put(&coordinator->queue, claim);
 }
 
+void intake_unclaimed(struct coordinator *coordinator, struct task *task, uint64_t now_ns) {
+    task->next = coordinator->unclaimed;
+    coordinator->unclaimed = task;
+    coordinator->ledger.unclaimed++;
+    coordinator_retry_later(coordinator, now_ns);
+}
+
 static void admit(struct coordinator *coordinator, struct turn *turn, struct round *round,
                   struct task *task) {
     coordinator->ledger.submitted++;
@@ -145,19 +152,12 @@ static void admit(struct coordinator *coordinator, struct turn *turn, struct rou
         return;
     struct claim *claim = intake_claim(coordinator, task);
     if (!claim) {
-        task->next = coordinator->unclaimed;
-        coordinator->unclaimed = task;
-        coordinator->ledger.unclaimed++;
+        intake_unclaimed(coordinator, task, turn->now_ns);
         round->reply.rejected++;
-        coordinator_retry_later(coordinator, turn->now_ns);
         return;
     }
-    claim->round = round;
+    round_join(round, claim);
     round->firm |= claim->firm;
-    claim->round_next = round->claims;
-    if (round->claims)
-        round->claims->round_previous = claim;
-    round->claims = claim;
     enum troupe_error error = intake_refuses(coordinator, task, turn->now_ns);
     if (!error && (ledger_find(&coordinator->ledger, task->id) ||
                    parking_find(&coordinator->queue.parking, task->id) != PARKED_NONE))

@@ -245,7 +245,15 @@ void round_stamp(struct coordinator *coordinator, struct round *round, enum coor
     round->stamp_ns = now_ns;
 }
 
-void round_forget(struct claim *claim, bool accepted, bool on_time) {
+void round_join(struct round *round, struct claim *claim) {
+    claim->round = round;
+    claim->round_next = round->claims;
+    if (round->claims)
+        round->claims->round_previous = claim;
+    round->claims = claim;
+}
+
+void round_leave(struct claim *claim) {
     struct round *round = claim->round;
     if (!round)
         return;
@@ -257,6 +265,13 @@ void round_forget(struct claim *claim, bool accepted, bool on_time) {
         claim->round_next->round_previous = claim->round_previous;
     claim->round = NULL;
     claim->round_next = claim->round_previous = NULL;
+}
+
+void round_forget(struct claim *claim, bool accepted, bool on_time) {
+    struct round *round = claim->round;
+    if (!round)
+        return;
+    round_leave(claim);
     if (claim->rebalanced)
         round->reply.rebalanced++;
     if (!accepted)

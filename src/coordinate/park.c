@@ -111,11 +111,7 @@ static struct claim *wake(struct coordinator *coordinator, uint32_t index) {
     struct round *round = round_of(coordinator, &parked);
     if (round) {
         round_unparks(round);
-        claim->round = round;
-        claim->round_next = round->claims;
-        if (round->claims)
-            round->claims->round_previous = claim;
-        round->claims = claim;
+        round_join(round, claim);
     }
     return claim;
 }
@@ -165,10 +161,7 @@ static void end(struct coordinator *coordinator, struct turn *turn, uint32_t ind
     demand_of(coordinator, index)->users--;
     struct task *task = wait_queue_unpark(&coordinator->queue, index);
     coordinator->ledger.parked--;
-    task->next = coordinator->unclaimed;
-    coordinator->unclaimed = task;
-    coordinator->ledger.unclaimed++;
-    coordinator_retry_later(coordinator, turn->now_ns);
+    intake_unclaimed(coordinator, task, turn->now_ns);
 }
 
 void park_cancel(struct coordinator *coordinator, struct turn *turn,
@@ -207,21 +200,14 @@ static bool only_waits(const struct claim *claim) {
 }
 
 static bool give_up(struct coordinator *coordinator, struct claim *claim) {
-    struct round *round = claim->round;
     wait_queue_remove(&coordinator->queue, claim);
-    if (!park(coordinator, round, claim->task, claim->demand, claim->order, claim->arrival)) {
+    if (!park(coordinator, claim->round, claim->task, claim->demand, claim->order, claim->arrival)) {
         CHECK(wait_queue_put(&coordinator->queue, claim) == TROUPE_OK); /* its place was just left */
         return false;
     }
     if (claim->expiry.position != 0)
         heap_remove(&coordinator->expiries, &claim->expiry);
-    if (round) {
-        *(claim->round_previous ? &claim->round_previous->round_next : &round->claims) = claim->round_next;
-        if (claim->round_next)
-            claim->round_next->round_previous = claim->round_previous;
-    }
-    claim->round = NULL;
-    claim->round_next = claim->round_previous = NULL;
+    round_leave(claim);
     claim->task = NULL;
     ledger_release(&coordinator->ledger, claim); /* its place among the users of the demand is the record's */
     return true;

@@ -205,7 +205,8 @@ void plan_matrix(struct coordinator *coordinator, unsigned forecast) {
         unsigned row = 0;
         for (unsigned i = 0; i < plan->demand_count; i++) {
             struct claim *first = plan->quota[i] ? park_first(coordinator, plan->rows[i]) : NULL;
-            if (first && (!next || first->order < next->order)) {
+            if (first && (!next || first->order < next->order ||
+                          (first->order == next->order && first->arrival < next->arrival))) {
                 next = first;
                 row = i;
             }

@@ -16,7 +16,7 @@ struct demand {
     struct resources resources;
     unsigned capability;
     bool counted;        /* any resource above 0 */
-    uint32_t users;      /* live claims of this kind, waiting or not; 0: may be reused */
+    uint32_t users;      /* live tasks of this kind, waiting or not; 0: may be reused */
     uint32_t deferred;   /* in the plan being made */
     uint32_t plan_row;   /* in the plan being made */
     uint64_t plan;       /* the plan that set the two above */
