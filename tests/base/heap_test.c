@@ -81,6 +81,54 @@ static void equal_keys_leave_in_order(void **state) {
     assert_int_equal(account.bytes, 0);
 }
 
+/* They come and go, and keep their turn among equals. */
+static void in_turn_whenever_they_came(void **state) {
+    (void)state;
+    struct account account = ACCOUNT("test");
+    struct random_stream random;
+    struct heap heap;
+    random_seed(&random, 4, 2);
+    heap_init(&heap, &account);
+    memset(nodes, 0, sizeof(nodes));
+    for (int i = 0; i < 5000; i++) {
+        struct heap_node *node = &nodes[random_below(&random, NODES)];
+        if (node->position != 0)
+            heap_remove(&heap, node);
+        else
+            assert_int_equal(heap_insert_in_turn(&heap, node, 7, (uint64_t)(node - nodes)), TROUPE_OK);
+        assert_ptr_equal(heap_first(&heap), smallest());
+    }
+    for (struct heap_node *last = NULL, *first; (first = heap_first(&heap)) != NULL; last = first) {
+        assert_true(last == NULL || first > last);
+        heap_remove(&heap, first);
+    }
+    heap_free(&heap);
+}
+
+static void what_is_reserved_is_not_refused(void **state) {
+    (void)state;
+    struct account account = ACCOUNT("test");
+    static const size_t counts[] = {0, 1, 16, 17, NODES};
+    for (size_t k = 0; k < ARRAY_COUNT(counts); k++) {
+        struct heap heap;
+        heap_init(&heap, &account);
+        memset(nodes, 0, sizeof(nodes));
+        assert_int_equal(heap_reserve(&heap, counts[k]), TROUPE_OK);
+        uint64_t bytes = account.bytes;
+        assert_int_equal(heap_reserve(&heap, counts[k]), TROUPE_OK);
+        for (size_t i = 0; i < counts[k]; i++)
+            assert_int_equal(heap_insert(&heap, &nodes[i], i), TROUPE_OK);
+        assert_int_equal(account.bytes, bytes);
+        memory_fail_after(1);
+        assert_int_equal(heap_reserve(&heap, 4 * NODES), TROUPE_NOMEM);
+        memory_fail_after(0);
+        assert_int_equal(heap.count, counts[k]);
+        assert_sound(&heap);
+        heap_free(&heap);
+        assert_int_equal(account.bytes, 0);
+    }
+}
+
 static void a_refusal_changes_nothing(void **state) {
     (void)state;
     struct account account = ACCOUNT("test");
@@ -103,8 +151,8 @@ static void a_refusal_changes_nothing(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(agrees_with_a_search),
-        cmocka_unit_test(equal_keys_leave_in_order),
+        cmocka_unit_test(agrees_with_a_search),       cmocka_unit_test(equal_keys_leave_in_order),
+        cmocka_unit_test(in_turn_whenever_they_came), cmocka_unit_test(what_is_reserved_is_not_refused),
         cmocka_unit_test(a_refusal_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -112,10 +112,10 @@ class Replay(unittest.TestCase):
         self.assertTrue(report["record_broke_off"])
         self.assertGreaterEqual(report["told"], 1)
         with open(turns, "r+b") as file:  # killed while it wrote
-            file.truncate(os.path.getsize(turns) - 7)
+            file.truncate(os.path.getsize(turns) * 3 // 4 - 7)
         shorter = self.replay("killed")
         self.assertTrue(shorter["record_broke_off"])
-        self.assertLessEqual(shorter["turns_recorded"], report["turns_recorded"])  # the block may hold none that decide
+        self.assertLess(shorter["turns_recorded"], report["turns_recorded"])
 
     def test_a_difference_is_named(self):
         self.copy("other")
