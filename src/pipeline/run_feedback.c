@@ -315,7 +315,7 @@ static const struct feedback_effect *taken_back(const struct run_feedback *feedb
     return NULL;
 }
 
-/* Those of one answer came together: they are judged, taken back and done again together. */
+/* Those of one answer came together: they are judged, taken back and done again together. `one` NULL: the rate is noted. */
 static void judge_each(struct run *run, struct turn *turn, double rate,
                        void (*one)(struct run *run, struct turn *turn, struct feedback_effect *effect)) {
     struct run_feedback *feedback = &run->feedback;
@@ -328,7 +328,8 @@ static void judge_each(struct run *run, struct turn *turn, double rate,
             effect->rate_back = rate;
         else
             effect->rate_after = rate;
-        one(run, turn, effect);
+        if (one != NULL)
+            one(run, turn, effect);
     }
 }
 
@@ -368,17 +369,13 @@ static void keep(struct run *run, struct turn *turn, struct feedback_effect *eff
                  run->pipeline->agents[effect->agent].name, effect->rate_before, effect->rate_after);
 }
 
-static void leave(struct run *run, struct turn *turn, struct feedback_effect *effect) {
-    (void)run, (void)turn, (void)effect;
-}
-
 static void judge(struct run *run, struct turn *turn, double rate) {
     const struct feedback_effect *first = &run->feedback.effects[run->feedback.measured];
     const struct feedback_effect *back = taken_back(&run->feedback);
     if (back != NULL)
-        judge_each(run, turn, rate, rate < back->rate_after ? do_again : leave);
+        judge_each(run, turn, rate, rate < back->rate_after ? do_again : NULL);
     else if (first->rate_before == 0)
-        judge_each(run, turn, rate, leave);
+        judge_each(run, turn, rate, NULL); /* nothing to compare it with */
     else
         judge_each(run, turn, rate, rate < first->rate_before * HURT ? take_back : keep);
 }

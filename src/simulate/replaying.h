@@ -26,8 +26,8 @@ struct replay_order { /* of one actor */
     struct replay_step waiting; /* the last one that was not its turn; kind 0: none */
 };
 enum replay_told { REPLAY_TOLD, REPLAY_EXITED, REPLAY_GONE };
-struct
-    replay_input { /* from a worker: a hello, the end of an attempt, or its exit; GONE: that of one that had left */
+/* TOLD: a hello, or the end of an attempt, came from a worker. EXITED: it ended. GONE: so did that of an agent that left. */
+struct replay_input {
     enum replay_told kind;
     uint32_t slot, token; /* GONE: slot is the instance's index */
     uint64_t at_ns;
