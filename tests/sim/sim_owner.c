@@ -67,6 +67,7 @@ static struct task *make_task(struct sim_owner *owner, struct turn *turn, uint32
     task->submitted_ns = turn->now_ns;
     if (random_below(random, 4) == 0)
         task->deadline_ns = turn->now_ns + 5 * MS + random_below(random, 2 * SECOND);
+    task->firm = random_below(random, 2);
     task->timeout_ns = 100 * MS + random_below(random, 400 * MS);
     task->expected_ns = random_below(random, 2) ? 20 * MS : 0;
     task->resources.amount[0] = random_below(random, 5) == 0;
