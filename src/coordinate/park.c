@@ -181,7 +181,7 @@ uint64_t park_expires_ns(const struct coordinator *coordinator) {
 }
 
 void park_expire(struct coordinator *coordinator, struct turn *turn) {
-    while (park_expires_ns(coordinator) <= turn->now_ns && !PLANT(DEADLINE_IGNORED))
+    while (park_expires_ns(coordinator) <= turn->now_ns)
         end(coordinator, turn, parked_first(&coordinator->queue.parking.deadlines), TROUPE_DEADLINE);
 }
 
