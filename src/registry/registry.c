@@ -77,7 +77,7 @@ static enum troupe_error options_check(const struct registry_options *options, s
 static enum troupe_error registry_fill(struct registry *registry) {
     struct account *account = registry->account;
     unsigned partitions = registry->partition_mask + 1;
-    registry->lookups = memory_alloc_aligned(account, 64, COUNTERS * sizeof *registry->lookups);
+    registry->lookups = memory_alloc_aligned(account, 64, (COUNTERS + 1) * sizeof *registry->lookups);
     registry->partitions = memory_alloc_aligned(account, 64, partitions * sizeof *registry->partitions);
     struct directory *directory = directory_new(account, DIRECTORY_FIRST);
     atomic_init(&registry->directory, directory);
@@ -86,6 +86,7 @@ static enum troupe_error registry_fill(struct registry *registry) {
         directory == NULL) {
         return TROUPE_NOMEM;
     }
+    atomic_init(&registry->lookups[COUNTERS].all, TIMED_EVERY - 1); /* LOOKUPS_NOWHERE */
     for (unsigned at = 0; at < partitions; at++) {
         struct partition *partition = &registry->partitions[at];
         struct table *table = table_new(account, BUCKETS_FIRST);

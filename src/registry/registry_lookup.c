@@ -4,8 +4,8 @@
  * other rows: two cache lines that depend on the key (its bucket, its row); three that do not and stay in L1
  * (the registry's first line, the partition's, the table's), a few more of the chunk directory; no atomic
  * read-modify-write, no fence on x86-64; one store, to the thread's own counters. Branches that go wrong: a tag
- * that fits another row (1 in 3,300), a row put past its bucket (1 in 20 just before a table grows), nothing
- * else, so the processor works on the next look-ups while it waits for this one's lines.
+ * that fits another row (1 in 3,300), a row put past its bucket (1 in 20 just before a table grows) or gone on to
+ * the next table, nothing else, so the processor works on the next look-ups while it waits for this one's lines.
  * Threads: any reader. Memory: none. */
 #include "registry/registry_key.h"
 
@@ -13,13 +13,17 @@
 
 /* ---- one ---- */
 
-static inline uint32_t bucket_slots(const struct bucket *bucket, uint32_t tag, uint64_t *ret_past) {
+static inline uint64_t bucket_slots(const struct bucket *bucket, uint32_t tag) {
     /* Acquire pairs with bucket_tag and bucket_count_past. */
     uint64_t word0 = atomic_load_explicit(&bucket->tags[0], memory_order_acquire);
     uint64_t word1 = atomic_load_explicit(&bucket->tags[1], memory_order_acquire);
     uint64_t word2 = atomic_load_explicit(&bucket->tags[2], memory_order_acquire);
-    *ret_past = word2 >> SLOT_PAST;
     return slots_equal(word0, word1, word2, tag);
+}
+
+/* After bucket_slots: pairs with bucket_count_past. */
+static inline uint64_t bucket_passed(const struct bucket *bucket) {
+    return atomic_load_explicit(&bucket->tags[2], memory_order_acquire) >> SLOT_PAST;
 }
 
 static inline const struct registry_row *ref_row(const struct registry *registry, const struct bucket *bucket,
@@ -31,19 +35,18 @@ static inline const struct registry_row *ref_row(const struct registry *registry
 
 static const struct registry_row *table_get(const struct registry *registry, const struct table *table,
                                             const struct key *key, uint64_t *ret_state) {
-    uint64_t at = hash_bucket(key->hash, table->count), past;
+    uint64_t at = hash_bucket(key->hash, table->count);
     for (uint64_t probed = 0; probed < table->count; probed++) {
         const struct bucket *bucket = &table->buckets[at];
-        for (uint32_t slots = bucket_slots(bucket, hash_tag(key->hash), &past); slots != 0;
-             slots &= slots - 1) {
-            const struct registry_row *row = ref_row(registry, bucket, (unsigned)__builtin_ctz(slots));
+        for (uint64_t slots = bucket_slots(bucket, hash_tag(key->hash)); slots != 0; slots &= slots - 1) {
+            const struct registry_row *row = ref_row(registry, bucket, (unsigned)__builtin_ctzll(slots));
             uint64_t state = row_state(row);
             if (key_is(key, row, state)) {
                 *ret_state = state;
                 return row;
             }
         }
-        if (past == 0) {
+        if (bucket_passed(bucket) == 0) {
             return NULL;
         }
         at = at + 1 == table->count ? 0 : at + 1;
@@ -76,31 +79,24 @@ static __attribute__((noinline)) const struct registry_row *get_slow(const struc
     return key_make(registry, space, name, length, &key) ? key_get(registry, &key, now_ns) : NULL;
 }
 
-#define FAST_BUCKETS 4U
-
-/* The same, of a name of up to 16 bytes, in one table, without a lease, not far from its bucket: else *ret_sure is
- * false. */
-static inline const struct registry_row *get_fast(const struct registry *registry, registry_space space,
+/* The same, of a name of up to 16 bytes, in the bucket of its own of one table, without a lease. NULL: *ret_sure says
+ * whether it is known not to be there. Inlined, without a loop, so that nothing is put on the stack. */
+static inline const struct registry_row *get_home(const struct registry *registry, registry_space space,
                                                   const char *name, size_t length, bool *ret_sure) {
     struct key_words words = key_words(name, length);
-    uint64_t hash = key_hash_short(registry, space, words), past;
+    uint64_t hash = key_hash_short(registry, space, words);
     const struct table *table = table_of(registry, hash);
-    uint64_t at = hash_bucket(hash, table->count);
-    *ret_sure = false;
-    for (unsigned probed = 0; probed < FAST_BUCKETS && at < table->count; probed++, at++) {
-        const struct bucket *bucket = &table->buckets[at];
-        uint32_t slots = bucket_slots(bucket, hash_tag(hash), &past);
-        if (__builtin_expect(slots != 0, 1)) {
-            const struct registry_row *row = ref_row(registry, bucket, (unsigned)__builtin_ctz(slots));
-            uint64_t state = row_state(row);
-            bool is = key_is_short(words, key_check(space, length), row, state);
-            return __builtin_expect(is && (state & STATE_PLAIN) != 0, 1) ? row : NULL;
-        }
-        if (past == 0) {
-            *ret_sure = atomic_load_explicit(&table->next, memory_order_acquire) == NULL; /* table_extend */
-            return NULL;
-        }
+    const struct bucket *bucket = &table->buckets[hash_bucket(hash, table->count)];
+    uint64_t slots = bucket_slots(bucket, hash_tag(hash));
+    if (__builtin_expect(slots != 0, 1)) {
+        const struct registry_row *row = ref_row(registry, bucket, (unsigned)__builtin_ctzll(slots));
+        uint64_t state = row_state(row);
+        bool is = key_is_short(words, key_check(space, length), row, state);
+        *ret_sure = false;
+        return __builtin_expect(is && (state & STATE_PLAIN) != 0, 1) ? row : NULL;
     }
+    *ret_sure = bucket_passed(bucket) == 0 &&
+                atomic_load_explicit(&table->next, memory_order_acquire) == NULL; /* table_extend */
     return NULL;
 }
 
@@ -115,6 +111,11 @@ static __attribute__((noinline)) const struct registry_row *get_rest(const struc
     return row;
 }
 
+static __attribute__((noinline)) const struct registry_row *get_missed(const struct registry *registry) {
+    counted(&lookups_at(registry, lookups_place)->missed, 1); /* ours */
+    return NULL;
+}
+
 /* Of a thread that has no counters of its own, or with the time it takes. */
 static __attribute__((noinline)) const struct registry_row *get_timed(const struct registry *registry,
                                                                       registry_space space, const char *name,
@@ -122,7 +123,7 @@ static __attribute__((noinline)) const struct registry_row *get_timed(const stru
     bool sure = false;
     uint64_t began = env_ticks(registry->env);
     const struct registry_row *row =
-        key_short(length) ? get_fast(registry, space, name, length, &sure) : NULL;
+        key_short(length) ? get_home(registry, space, name, length, &sure) : NULL;
     row = sure || row != NULL ? row : get_slow(registry, space, name, length, now_ns);
     uint64_t took = env_ticks(registry->env) - began;
     if (lookups_add(registry, 1, row == NULL) % TIMED_EVERY == 0) {
@@ -134,28 +135,21 @@ static __attribute__((noinline)) const struct registry_row *get_timed(const stru
 /* Each call is the last thing that is done, so that nothing is kept across one. */
 const struct registry_row *registry_get(struct registry *registry, registry_space space, const char *name,
                                         size_t length, uint64_t now_ns) {
-    size_t place = lookups_place;
-    if (__builtin_expect(place == LOOKUPS_NOWHERE, 0)) {
-        return get_timed(registry, space, name, length, now_ns);
-    }
-    struct lookups *mine = lookups_at(registry, place);
-    uint64_t all = atomic_load_explicit(&mine->all, memory_order_relaxed) + 1; /* ours */
+    struct lookups *mine = lookups_at(registry, lookups_place);
+    uint64_t all = atomic_load_explicit(&mine->all, memory_order_relaxed) + 1; /* ours, or nobody's */
     if (__builtin_expect(all % TIMED_EVERY == 0, 0)) {
         return get_timed(registry, space, name, length, now_ns);
     }
     atomic_store_explicit(&mine->all, all, memory_order_relaxed); /* ours */
-    if (__builtin_expect(key_short(length), 1)) {
-        bool sure;
-        const struct registry_row *row = get_fast(registry, space, name, length, &sure);
-        if (__builtin_expect(row != NULL, 1)) {
-            return row;
-        }
-        if (sure) {
-            counted(&mine->missed, 1);
-            return NULL;
-        }
+    if (__builtin_expect(!key_short(length), 0)) {
+        return get_rest(registry, space, name, length, now_ns);
     }
-    return get_rest(registry, space, name, length, now_ns);
+    bool sure;
+    const struct registry_row *row = get_home(registry, space, name, length, &sure);
+    if (__builtin_expect(row != NULL, 1)) {
+        return row;
+    }
+    return sure ? get_missed(registry) : get_rest(registry, space, name, length, now_ns);
 }
 
 const struct registry_row *registry_lookup(struct registry *registry, const char *name_space,
@@ -165,7 +159,7 @@ const struct registry_row *registry_lookup(struct registry *registry, const char
     bool sure = in == NULL;
     size_t length = strlen(name);
     if (in != NULL && key_short(length)) {
-        row = get_fast(registry, in->id, name, length, &sure);
+        row = get_home(registry, in->id, name, length, &sure);
     }
     if (row == NULL && !sure) {
         row = get_slow(registry, in->id, name, length, now_ns);
@@ -204,12 +198,11 @@ static inline void batch_begin(const struct registry *registry, registry_space s
 /* The row that a key's tag points to: the comparison decides. NULL: look again. */
 static inline const struct registry_row *batch_likely(const struct registry *registry,
                                                       const struct batch_key *key) {
-    uint64_t past;
-    uint32_t slots = key->bucket != NULL ? bucket_slots(key->bucket, key->tag, &past) : 0;
+    uint64_t slots = key->bucket != NULL ? bucket_slots(key->bucket, key->tag) : 0;
     if (__builtin_expect(slots == 0, 0)) {
         return NULL;
     }
-    const struct registry_row *row = ref_row(registry, key->bucket, (unsigned)__builtin_ctz(slots));
+    const struct registry_row *row = ref_row(registry, key->bucket, (unsigned)__builtin_ctzll(slots));
     __builtin_prefetch(row);
     return row;
 }

@@ -201,7 +201,7 @@ static inline struct registry_row *chunk_row(const struct chunk *chunk, uint32_t
 }
 static inline struct chunk *directory_chunk(const struct directory *directory, row_ref ref) {
     /* Relaxed: who has the ref, by an acquire, has seen the chunk and its place in the directory. */
-    return atomic_load_explicit(&directory->chunks[ref >> CHUNK_BITS], memory_order_relaxed);
+    return atomic_load_explicit(&directory->chunks[(size_t)ref >> CHUNK_BITS], memory_order_relaxed);
 }
 static inline struct registry_row *directory_row(const struct directory *directory, row_ref ref) {
     return chunk_row(directory_chunk(directory, ref), ref & (CHUNK_UNITS - 1));
@@ -546,9 +546,9 @@ static inline void row_read(const struct registry *registry, const struct regist
 }
 
 /* counting look-ups (registry_statistics.c) */
-/* Where the thread's own counters are in registry.lookups, in bytes; LOOKUPS_NOWHERE: it has none yet, or shares the
- * last. */
-#define LOOKUPS_NOWHERE SIZE_MAX
+/* Where the thread's own counters are in registry.lookups, in bytes. LOOKUPS_NOWHERE: it has none yet, or shares those of
+ * all further threads; what is there stands at TIMED_EVERY - 1 for ever, so that it is found out with no question more. */
+#define LOOKUPS_NOWHERE (COUNTERS * sizeof(struct lookups))
 extern _Thread_local size_t lookups_place __attribute__((tls_model("initial-exec")));
 static inline struct lookups *lookups_at(const struct registry *registry, size_t place) {
     return (struct lookups *)(void *)((char *)registry->lookups + place);

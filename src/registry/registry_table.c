@@ -15,7 +15,8 @@
 #include "registry/registry_bucket.h"
 #include "registry/registry_key.h"
 
-#define MIGRATE_BUCKETS 2U
+#define MIGRATE_BUCKETS                                                                                      \
+    8U /* a microsecond of a write; while rows move, look-ups of them take twice as long */
 #define BUCKETS_MIN 4U
 #define WALK_BUCKETS 128U
 #define WALK_ROWS 128U
@@ -119,9 +120,10 @@ bool table_sparse(const struct partition *partition) {
 
 uint64_t table_buckets_next(const struct partition *partition) {
     const struct table *newest = table_newest(partition);
-    /* A quarter more, and so many that the move ends in time (see above): it takes count/2 writes. So a row is
-     * moved four times in the long run, and a table is two thirds full at least. */
-    uint64_t rows = newest->used + newest->used / 4 + 8, least = newest->used + newest->count / 2 + 2;
+    /* A quarter more, and so many that the move ends in time (see above): it takes a write for MIGRATE_BUCKETS buckets. So
+     * a row is moved four times in the long run, and a table is two thirds full at least. */
+    uint64_t rows = newest->used + newest->used / 4 + 8,
+             least = newest->used + newest->count / MIGRATE_BUCKETS + 2;
     rows = rows < least ? least : rows;
     uint64_t buckets = BUCKETS_MIN;
     while (table_limit(buckets) < rows && buckets < 2 * BUCKETS_MIN) {

@@ -22,7 +22,7 @@ struct scene {
     struct registry registry;
     struct partition partition;
     _Atomic(struct table *) tables[1];
-    struct lookups lookups[COUNTERS];
+    struct lookups lookups[COUNTERS + 1];
     struct directory *directory;
     struct chunk *chunk;
     struct table *old, *new;
@@ -65,6 +65,7 @@ static void scene_begin(struct scene *scene, uint64_t buckets, unsigned rows) {
     scene->registry.partitions = &scene->partition;
     scene->registry.tables = scene->tables;
     scene->registry.lookups = scene->lookups;
+    atomic_init(&scene->lookups[COUNTERS].all, TIMED_EVERY - 1); /* LOOKUPS_NOWHERE */
     if (scene->chunk == NULL) {
         scene->account = ACCOUNT("scene");
         assert_int_equal(env_os_create(&scene->account, &scene->env), TROUPE_OK);
