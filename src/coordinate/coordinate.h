@@ -70,7 +70,10 @@ struct coordinator_options {
     unsigned offers_max;           /* of one task, then it is rejected; 0: 64 */
     uint64_t offer_timeout_ns;     /* 0: 10 s */
     uint64_t lease_ns; /* a task at an agent that is not heard of for so long is asked after; 0: 30 s */
-    bool explain;      /* tasks carry why they went where they went: struct task_decision, 1 KiB each */
+    /* What agents say of others' work is taken so much later, and once in so long, to measure what stale reports cost; 0:
+     * at once. */
+    uint64_t reports_late_ns;
+    bool explain; /* tasks carry why they went where they went: struct task_decision, 1 KiB each */
     struct coordinator_statistics *statistics; /* written when the actor ends; may be NULL */
 };
 /* Copies `options` (not what it points to). Start it before the agents. Pass the returned actor to agents as

@@ -366,11 +366,27 @@ static unsigned keep_accepted(struct coordinator *coordinator, struct turn *turn
     return accepted;
 }
 
+/* What was heard so long ago as the options say: meanwhile what was taken last. */
+static uint64_t report_late(const struct coordinator *coordinator, struct agent_view *view, uint64_t until_ns,
+                            uint64_t now_ns) {
+    uint64_t taken_ns = view->foreign_until_ns;
+    if (view->report.at_ns != 0 && now_ns - view->report.at_ns < coordinator->options.reports_late_ns)
+        return taken_ns;
+    if (view->report.at_ns != 0)
+        taken_ns = view->report.until_ns;
+    view->report.at_ns = now_ns;
+    view->report.until_ns = until_ns;
+    return taken_ns;
+}
+
 /* What other coordinators queued there comes before ours. It is theirs to know: the agent alone can tell it, and until its
  * next answer it is as it said. */
-static void note_others(struct agent_view *view, const struct message_offer_answer *answer, uint64_t now_ns) {
+static void note_others(const struct coordinator *coordinator, struct agent_view *view,
+                        const struct message_offer_answer *answer, uint64_t now_ns) {
     uint64_t others_ns = answer->others_ns < OTHERS_MAX_NS ? answer->others_ns : OTHERS_MAX_NS;
     uint64_t until_ns = others_ns ? now_ns + others_ns : 0;
+    if (coordinator->options.reports_late_ns != 0)
+        until_ns = report_late(coordinator, view, until_ns, now_ns);
     if (until_ns > view->foreign_until_ns && view->offer_round && !view->offer_expired)
         view->offer_round->forecast_stale = true;
     view->foreign_until_ns = until_ns;
@@ -396,7 +412,7 @@ void round_answer(struct coordinator *coordinator, struct turn *turn, struct mes
         coordinator->counts.stale_answers++;
     unsigned refused = take_refused(coordinator, turn, view, answer);
     unsigned accepted = keep_accepted(coordinator, turn, view);
-    note_others(view, answer, turn->now_ns);
+    note_others(coordinator, view, answer, turn->now_ns);
     coordinator->counts.accepted_tasks += accepted;
     coordinator->counts.refused_tasks += refused;
     if (view->offer_round && !view->offer_expired)

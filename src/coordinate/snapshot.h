@@ -46,7 +46,10 @@ struct agent_view {
     uint64_t offer_expires_ns;
     uint64_t resume_ns;        /* no offers before */
     uint64_t foreign_until_ns; /* work of others that it has to do first, as its answers showed */
-    uint64_t refused_round;    /* id of the last round it refused in */
+    struct {
+        uint64_t at_ns, until_ns; /* heard, and not taken yet; 0: none is */
+    } report;                     /* when the coordinator's options have them late */
+    uint64_t refused_round;       /* id of the last round it refused in */
     uint32_t refusals_in_row;
     uint64_t start_ns; /* its child's last start, until its hello; 0: not known, or it has none */
     float weight;      /* >= 1: service times are multiplied by it when agents are compared */

@@ -80,6 +80,7 @@ static void start_coordinators(struct sim_world *world) {
             .offer_timeout_ns = SIM_OFFER_TIMEOUT_NS,
             /* where no end can be lost, all must be done without asking after it */
             .lease_ns = world->linked || world->rogue ? SIM_LEASE_NS : 3600 * SECOND,
+            .reports_late_ns = world->seed % 4 == 0 ? SECOND : 0,
             .name_space = sim_name_space(world, i),
             .statistics = &world->statistics[i]};
         if (coordinator_start(world->runtime, world->registry, &world->account, &world->options[i],
