@@ -1,7 +1,7 @@
 /* Compaction: tables that hold far fewer rows than they have room for are replaced by smaller ones. And the other way
  * round: room is made at once for rows that are about to come, so that they are not moved from table to table.
  *
- * Threads: any; readers and writers go on: a partition's lock is held for two buckets at a time.
+ * Threads: any; readers and writers go on: a partition's lock is held for a few buckets at a time.
  * Memory: the larger table is retired. Chunks are kept: their units are used again. */
 #include "registry/registry_private.h"
 
@@ -24,6 +24,21 @@ static void compact_move(struct registry *registry, struct partition *partition)
         spin_unlock(&partition->lock);
         table_retire(registry, emptied);
     }
+}
+
+bool registry_move_some(struct registry *registry, unsigned steps) {
+    bool moving = false;
+    for (uint32_t at = 0; at <= registry->partition_mask && steps > 0; at++) {
+        struct partition *partition = &registry->partitions[at];
+        do {
+            spin_lock(&partition->lock);
+            struct table *emptied = table_migrate(registry, partition);
+            moving = table_moving(partition);
+            spin_unlock(&partition->lock);
+            table_retire(registry, emptied);
+        } while (moving && --steps > 0);
+    }
+    return moving || steps == 0;
 }
 
 enum troupe_error registry_compact(struct registry *registry) {

@@ -1,6 +1,6 @@
 /* The keeper: the registry's own actor, which hears of actors that ended and of time, and does on its turns what
  * nobody else would: removes rows of the dead and of expired leases, ends watches of dead watchers, feeds the
- * first reading of slow ones.
+ * first reading of slow ones, ends the move to a larger table that no write goes on with.
  *
  * Invariants: an actor with rows or watches is monitored, once per life (`owner`: the generation monitored, so that registering again and again costs one monitor). One wake-up is under way at a
  *             time; its message is the keeper's own, so waking never fails.
@@ -9,6 +9,7 @@
 #include "registry/registry_private.h"
 
 #define STEP_ROWS 256U
+#define STEP_MOVES 32U /* of eight buckets each: some 30 us */
 
 struct keeper {
     struct registry *registry; /* NULL: freed */
@@ -43,6 +44,9 @@ static void keeper_step(struct keeper *keeper, struct turn *turn) {
     uint64_t next_ns;
     unsigned removed = registry_expire_some(keeper->registry, turn->now_ns, STEP_ROWS, &next_ns);
     watches_feed(keeper->registry);
+    if (registry_move_some(keeper->registry, STEP_MOVES)) {
+        wake(keeper);
+    }
     if (removed == STEP_ROWS) {
         wake(keeper);
         return;

@@ -431,6 +431,8 @@ bool plain_put(struct registry *registry, registry_space space, const struct reg
                actor_ref actor, const struct values *values, uint64_t *ret_version);
 bool plain_drop(struct registry *registry, registry_space space, const struct registry_name *name,
                 actor_ref actor);
+/* Moves some rows on to larger tables, those of `steps` calls of table_migrate at most. False: no more are to be moved. */
+bool registry_move_some(struct registry *registry, unsigned steps);
 unsigned registry_remove_some(struct registry *registry, actor_ref actor, unsigned rows_max);
 /* Removes expired rows, `rows_max` at most; *ret_next_ns: when the next one is due (UINT64_MAX: none). */
 unsigned registry_expire_some(struct registry *registry, uint64_t now_ns, unsigned rows_max,

@@ -36,6 +36,7 @@ static void write_install(struct write *write) {
         used = table_full(partition);
         if (used) {
             table_extend(partition, write->supply);
+            write->extended = true;
         }
         break;
     case SUPPLY_CHUNK: {
@@ -60,6 +61,7 @@ static void write_install(struct write *write) {
 
 void write_lock(struct write *write) {
     write->outgrown = NULL;
+    write->extended = false;
     spin_lock(&write->partition->lock);
     limbo_settle_all(write->registry, write->partition);
     write->emptied = table_moving(write->partition) ? table_migrate(write->registry, write->partition) : NULL;
@@ -74,6 +76,9 @@ void write_unlock(struct write *write) {
     spin_unlock_seen(&write->partition->lock);
     if (write->leaving != NULL) {
         registry_retire(write->registry, &write->leaving->node);
+    }
+    if (write->extended) {
+        keeper_wake(write->registry);
     }
     if (write->outgrown != NULL || write->emptied != NULL || write->supply != NULL) {
         directory_retire(write->registry, write->outgrown);

@@ -38,6 +38,7 @@ struct write {
     struct details *details;
     struct directory *outgrown;
     struct table *emptied;
+    bool extended; /* rows are to be moved: the keeper goes on with it when no writer does */
     struct batch *leaving;
 };
 

@@ -278,6 +278,29 @@ static void many(void **unused) {
     rig_end(&rig);
 }
 
+/* Nobody writes any more in the middle of a move: the keeper ends it, in turns. */
+static void moves_end(void **unused) {
+    (void)unused;
+    struct rig rig;
+    char name[32];
+    unsigned rows = 0;
+    rig_begin_sim(&rig, 1, &(struct registry_options){.partitions = 1});
+    struct partition *partition = &rig.registry->partitions[0];
+    actor_ref actor = rig_spawn(&rig, NULL, NULL);
+    while (rows < 20000 || !table_moving(partition)) {
+        snprintf(name, sizeof name, "key-%u", rows++);
+        OK(rig_register(&rig, "agents", name, actor, 0));
+    }
+    assert_int_equal(runtime_run(rig.runtime), TROUPE_DEAD); /* nothing can happen any more */
+    assert_false(table_moving(partition));
+    for (unsigned at = 0; at < rows; at++) {
+        snprintf(name, sizeof name, "key-%u", at);
+        rig_named(registry_lookup(rig.registry, "agents", name, 0), name);
+    }
+    rig_audit(&rig, false);
+    rig_end(&rig);
+}
+
 /* Past what a word holds: versions of more than 32 bits, and more capability sets than are numbered. */
 static void beyond_a_word(void **unused) {
     (void)unused;
@@ -451,10 +474,11 @@ static void ends(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(holders),     cmocka_unit_test(namespaces),    cmocka_unit_test(values),
-        cmocka_unit_test(wrong),       cmocka_unit_test(rows_bound),    cmocka_unit_test(health),
-        cmocka_unit_test(many),        cmocka_unit_test(beyond_a_word), cmocka_unit_test(compaction),
-        cmocka_unit_test(reservation), cmocka_unit_test(churn),         cmocka_unit_test(ends),
+        cmocka_unit_test(holders),    cmocka_unit_test(namespaces),  cmocka_unit_test(values),
+        cmocka_unit_test(wrong),      cmocka_unit_test(rows_bound),  cmocka_unit_test(health),
+        cmocka_unit_test(many),       cmocka_unit_test(moves_end),   cmocka_unit_test(beyond_a_word),
+        cmocka_unit_test(compaction), cmocka_unit_test(reservation), cmocka_unit_test(churn),
+        cmocka_unit_test(ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
