@@ -145,7 +145,9 @@ static void ended(struct load *load, struct turn *turn, const struct task *task)
     struct arrival *arrival = &load->arrivals[task->id.trial];
     arrival->ended = true;
     arrival->told_ns = env_now(load->env);
-    arrival->refused = task->state == TASK_REJECTED && task->assigned_ns == 0;
+    /* One that waited until its deadline was taken, and its promise broken. */
+    arrival->refused =
+        task->state == TASK_REJECTED && task->assigned_ns == 0 && arrival->told_ns < task->deadline_ns;
     arrival->on_time = task->state == TASK_OK && task->ended_ns <= task->deadline_ns;
     arrival->capacity_in_ns = task->result->capacity_in_ns;
     load->open--;
