@@ -227,6 +227,7 @@ static enum troupe_error instance_create(struct agents *agents, struct runtime *
     worker_link_init(&instance->link, instance->env, agents->account, agents->spec.worker_line_max,
                      &child_events, instance);
     GAUGE(instance, started_ns, env_now(instance->env));
+    GAUGE(instance, ended_ns, 0); /* of who had the number before */
     atomic_fetch_add_explicit(&agents->references, 1,
                               memory_order_relaxed); /* the handle's is held meanwhile */
     enum troupe_error error = instance_fill(instance, fault);

@@ -84,12 +84,13 @@ static void timer_arm(struct instance *instance, struct turn *turn) {
 
 static void instance_end(struct instance *instance, struct turn *turn) {
     GAUGE(instance, ended_ns, turn->now_ns);
+    instance->ended = true;
     actor_exit(turn, TROUPE_OK);
 }
 
 static void settle(struct instance *instance, struct turn *turn) {
     if (instance->state == INSTANCE_STOPPED) { /* its child ended in this very turn, or EXIT came before */
-        if (COUNTED(instance, ended_ns) == 0)
+        if (!instance->ended)
             instance_end(instance, turn);
         return;
     }
@@ -127,6 +128,7 @@ static void exit_now(struct instance *instance, struct turn *turn, const struct 
     GAUGE(instance, pid, 0);
     instance->state = INSTANCE_STOPPED; /* from anywhere: this is no step of the child's life */
     GAUGE(instance, ended_ns, turn->now_ns);
+    instance->ended = true;
     actor_exit(turn, exit->reason);
 }
 
@@ -189,7 +191,7 @@ void instance_destroy(void *state) {
     struct instance *instance = state;
     struct account *account = instance->account;
     instance->turn = NULL;
-    if (instance->counters && COUNTED(instance, ended_ns) == 0)
+    if (instance->counters && !instance->ended)
         GAUGE(instance, ended_ns, env_now(instance->env));
     worker_link_free(&instance->link);
     native_agent_close(instance);

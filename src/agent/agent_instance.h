@@ -111,6 +111,7 @@ struct instance {
     bool has_child;               /* kind with a child process */
     enum instance_state state;
     bool draining;
+    bool ended; /* this life; the counters are those of all that had the number */
 
     /* messages to itself and replies, made early and used again */
     struct message *wake;        /* NULL: on its way */

@@ -171,7 +171,6 @@ static unsigned change(struct run *run, struct turn *turn, unsigned agent, bool 
             run->feedback.held[agent] = true; /* not tried again and again */
             break;
         }
-        /* What came may be gone already: those that are left stay. */
         if (!more && (run_agents_here(run, agent) <= run->pipeline->agents[agent].instances_min ||
                       !run_agents_retire(run, turn, agent)))
             break;
@@ -193,7 +192,7 @@ static double rate_foreseen(const struct run *run, const struct feedback_step *s
 }
 
 static void note_effect(struct run *run, struct turn *turn, const struct feedback_step *step, int agent,
-                        unsigned count) {
+                        unsigned here, unsigned count) {
     struct run_feedback *feedback = &run->feedback;
     if (feedback->effect_count == FEEDBACK_EFFECTS_MAX) {
         feedback->effects_dropped++;
@@ -202,6 +201,7 @@ static void note_effect(struct run *run, struct turn *turn, const struct feedbac
     feedback->effects[feedback->effect_count++] = (struct feedback_effect){
         .kind = step->kind,
         .agent = agent,
+        .here = here,
         .count = count,
         .at_us = running_us(run, turn->now_ns),
         .before = step->before,
@@ -226,17 +226,17 @@ static void come_or_go(struct run *run, struct turn *turn, const struct feedback
     bool more = step->kind == FEEDBACK_SPAWN;
     if (agent < 0)
         return;
-    for (unsigned i = 0; more && i < run->feedback.effect_count; i++)
-        if (run->feedback.effects[i].kind == FEEDBACK_RETIRE && run->feedback.effects[i].agent == agent)
-            run->feedback.effects[i].outcome = EFFECT_TAKEN_BACK;
     unsigned here = run_agents_here(run, (unsigned)agent);
     unsigned done = change(run, turn, (unsigned)agent, more, step->count);
     if (done == 0)
         return;
+    for (unsigned i = 0; more && i < run->feedback.effect_count; i++)
+        if (run->feedback.effects[i].kind == FEEDBACK_RETIRE && run->feedback.effects[i].agent == agent)
+            run->feedback.effects[i].outcome = EFFECT_TAKEN_BACK;
     run_line(run, turn, UINT32_MAX, "feedback: %u %s of '%s' (%u -> %u): foreseen: %s", done,
              more ? "more" : "fewer", step->agent, here, run_agents_here(run, (unsigned)agent),
              foreseen(run, step, text));
-    note_effect(run, turn, step, agent, done);
+    note_effect(run, turn, step, agent, here, done);
 }
 
 /* Tasks of a chain are one trial. */
@@ -257,7 +257,7 @@ static void shed(struct run *run, struct turn *turn, const struct feedback *answ
     run_line(run, turn, UINT32_MAX, "feedback: %u of the %u trials to come would be late: not begun",
              run->feedback.shed, left);
     if (last != NULL && before == 0)
-        note_effect(run, turn, last, -1, run->feedback.shed);
+        note_effect(run, turn, last, -1, 0, run->feedback.shed);
 }
 
 /* The same advice is given once. */
@@ -337,8 +337,10 @@ static void judge_each(struct run *run, struct turn *turn, double rate,
  * at as well. */
 static void take_back(struct run *run, struct turn *turn, struct feedback_effect *effect) {
     unsigned agent = (unsigned)effect->agent;
+    /* What came may be gone already: those that were here before it stay. */
+    unsigned here = run_agents_here(run, agent), left = here > effect->here ? here - effect->here : 0;
     run->feedback.held[agent] = true;
-    effect->taken = change(run, turn, agent, false, effect->count);
+    effect->taken = change(run, turn, agent, false, left < effect->count ? left : effect->count);
     if (effect->taken == 0)
         return;
     effect->outcome = EFFECT_TAKEN_BACK;

@@ -154,9 +154,10 @@ struct agent_clock { /* of one instance: the union of its executions */
 #define FEEDBACK_EFFECTS_MAX 32
 struct feedback_effect { /* of a step that was taken */
     enum feedback_kind kind;
-    int agent;             /* of the pipeline; -1: of none */
-    unsigned count, taken; /* instances; those of them that were taken back */
-    int64_t at_us;         /* running time */
+    int agent; /* of the pipeline; -1: of none */
+    unsigned here, count,
+        taken;     /* instances: before it; that came or went; of those that came, that were taken back */
+    int64_t at_us; /* running time */
     struct feedback_forecast before, after;
     double rate_before, rate_after, rate_back; /* trials told a second; 0: too few to say; back: taken back */
     enum { EFFECT_OPEN, EFFECT_KEPT, EFFECT_TAKEN_BACK } outcome;

@@ -23,11 +23,15 @@ for line in sys.stdin:
     message = json.loads(line)
     if message["type"] == "start":
         number = str(message["instance"])
+        if os.environ.get("LATE") == number:
+            threading.Event().wait(0.2)
         say(type="hello", protocol=1, capabilities=message["capabilities"])
     elif message["type"] == "task":
         if os.environ.get("FAILS") == number:
             os.remove(here)
             sys.exit(3)
+        if "SLOW" in os.environ and int(message["id"].split("/")[1]) >= 8: # the first few are fast
+            threading.Event().wait(float(os.environ["SLOW"]))
         if "CROWDED" in os.environ: # as many as there are, so much slower is each, to the third power
             threading.Event().wait(float(os.environ["CROWDED"]) * len(os.listdir("here")) ** 3)
         say(type="result", id=message["id"], attempt=message["attempt"], value=1,
@@ -147,6 +151,14 @@ class Feedback(unittest.TestCase):
         response, events, _ = self.finished()
         self.assertEqual(response["counts"]["ok"], 6, events)
         self.assertEqual([(step["step"], step["count"]) for step in response["feedback"]], [("retire", 1)], events)
+
+    def test_a_number_that_is_used_again_is_given_up_again(self):
+        self.write("instances: 2, instances_min: 1, env: {SLOW: '0.3', LATE: '1'}", "expected: 50ms",
+                   "trials: 40, deadline: 9s, parallel: 2")
+        response, events, _ = self.finished()
+        self.assertEqual([step["step"] for step in response["feedback"]][:3], ["retire", "spawn", "retire"], events)
+        stays = [stay for stay in response["time"]["agents"]["stays"] if stay["agent"] == "go/1"]
+        self.assertEqual(["to_ms" in stay for stay in stays], [True, True], response["time"]["agents"]["stays"])
 
     def test_what_hurt_is_taken_back(self):
         self.write("instances: 1, instances_max: 2, env: {CROWDED: '0.03'}", "retries: 0", "trials: 9000, deadline: 120s")
