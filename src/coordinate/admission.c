@@ -206,7 +206,7 @@ static bool walk(struct pass *pass) {
             }
             claim->finish_ns = placing.finish_ns; /* for settle() */
             claim->deviation_ns = (float)placing.deviation_ns;
-        } else if (claim->firm && placing.latest_ns > claim->deadline_ns &&
+        } else if (claim->firm && claim->promised_ns != 0 && placing.latest_ns > claim->deadline_ns &&
                    evict(pass, i, placing.latest_ns - claim->deadline_ns))
             return false;
         assign_slots_advance(slots_of(pass, placing.agent), plan->agents[placing.agent].slots,
@@ -302,8 +302,8 @@ static void judge_counted(struct coordinator *coordinator, struct turn *turn, st
     plan_assign(coordinator, turn->now_ns, false, false); /* all of it is back in the queue */
     for (struct claim *claim = round->claims, *next; claim; claim = next) {
         next = claim->round_next;
-        if (!claim->firm || claim->state != CLAIM_WAITING || !claim->demand->counted ||
-            claim->finish_ns <= claim->deadline_ns)
+        if (!claim->firm || claim->promised_ns == 0 || claim->state != CLAIM_WAITING ||
+            !claim->demand->counted || claim->finish_ns <= claim->deadline_ns)
             continue;
         bool never = claim->finish_ns == ASSIGN_NEVER;
         claim->promised_ns = turn->now_ns + (never ? UNKNOWN_KIND_NS : claim->finish_ns - claim->deadline_ns);
