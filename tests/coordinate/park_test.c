@@ -199,16 +199,27 @@ static void submit_firm(struct world *world, struct turn *turn, unsigned count) 
         &(struct task_shape){.count = count, .expected_ns = 10 * MS, .deadline_ns = 500 * MS, .firm = true});
 }
 
+static void submit_firm_counted(struct world *world, struct turn *turn, unsigned count) {
+    world_submit(world, turn,
+                 &(struct task_shape){.count = count,
+                                      .expected_ns = 10 * MS,
+                                      .deadline_ns = 500 * MS,
+                                      .firm = true,
+                                      .resource = {1, 0}});
+}
+
 /* Its agent is there and does not answer: nothing can be promised, and it waits until its deadline, or a cancel. */
 static void a_firm_task_waits_for_an_agent_that_is_silent(void **state) {
     (void)state;
-    for (unsigned cancelled = 0; cancelled < 2; cancelled++) {
+    for (unsigned at = 0; at < 4; at++) {
         static struct world world;
+        bool cancelled = at % 2 != 0, counted = at / 2 != 0;
         world_open(&world, 103);
+        world.options.resources = (struct resources){{1, 0}};
         world.options.offer_timeout_ns = 20 * MS;
         world_agent(&world, SCRIPT_HANG, 10 * MS, 0);
         world_action(&world, 0, submit_plain, 1);
-        world_action(&world, 100 * MS, submit_firm, 1);
+        world_action(&world, 100 * MS, counted ? submit_firm_counted : submit_firm, 1);
         if (cancelled)
             world_action(&world, 200 * MS, cancel_ten, 2);
         world_run(&world);
