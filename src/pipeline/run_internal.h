@@ -155,8 +155,8 @@ struct agent_clock { /* of one instance: the union of its executions */
 struct feedback_effect { /* of a step that was taken */
     enum feedback_kind kind;
     int agent; /* of the pipeline; -1: of none */
-    unsigned here, count,
-        taken;     /* instances: before it; that came or went; of those that came, that were taken back */
+    /* Instances: before it; that came or went; of those that came, how many were taken back. */
+    unsigned here, count, taken;
     int64_t at_us; /* running time */
     struct feedback_forecast before, after;
     double rate_before, rate_after, rate_back; /* trials told a second; 0: too few to say; back: taken back */

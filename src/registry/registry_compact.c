@@ -15,30 +15,28 @@ static void compact_begin(struct partition *partition, uint64_t buckets, struct 
     spin_unlock(&partition->lock);
 }
 
+/* A few rows. False: no more are to be moved. */
+static bool move_some(struct registry *registry, struct partition *partition) {
+    spin_lock(&partition->lock);
+    struct table *emptied = table_migrate(registry, partition);
+    bool moving = table_moving(partition);
+    spin_unlock(&partition->lock);
+    table_retire(registry, emptied);
+    return moving;
+}
+
 static void compact_move(struct registry *registry, struct partition *partition) {
-    bool moving = true;
-    while (moving) {
-        spin_lock(&partition->lock);
-        struct table *emptied = table_migrate(registry, partition);
-        moving = table_moving(partition);
-        spin_unlock(&partition->lock);
-        table_retire(registry, emptied);
+    while (move_some(registry, partition)) {
     }
 }
 
 bool registry_move_some(struct registry *registry, unsigned steps) {
-    bool moving = false;
     for (uint32_t at = 0; at <= registry->partition_mask && steps > 0; at++) {
-        struct partition *partition = &registry->partitions[at];
-        do {
-            spin_lock(&partition->lock);
-            struct table *emptied = table_migrate(registry, partition);
-            moving = table_moving(partition);
-            spin_unlock(&partition->lock);
-            table_retire(registry, emptied);
-        } while (moving && --steps > 0);
+        while (steps > 0 && move_some(registry, &registry->partitions[at])) {
+            steps--;
+        }
     }
-    return moving || steps == 0;
+    return steps == 0;
 }
 
 enum troupe_error registry_compact(struct registry *registry) {

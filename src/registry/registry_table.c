@@ -15,8 +15,7 @@
 #include "registry/registry_bucket.h"
 #include "registry/registry_key.h"
 
-#define MIGRATE_BUCKETS                                                                                      \
-    8U /* a microsecond of a write; while rows move, look-ups of them take twice as long */
+#define MIGRATE_BUCKETS 8U /* a microsecond of a write; look-ups are slower until all have moved */
 #define BUCKETS_MIN 4U
 #define WALK_BUCKETS 128U
 #define WALK_ROWS 128U
