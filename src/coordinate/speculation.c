@@ -134,6 +134,7 @@ static struct claim *shadow_of(struct coordinator *coordinator, struct claim *cl
     shadow->promised_ns = claim->promised_ns;
     shadow->deviation_ns = claim->deviation_ns;
     shadow->order = claim->order;
+    shadow->arrival = claim->arrival;
     shadow->priority = claim->priority;
     shadow->firm = claim->firm;
     shadow->moved = claim->moved;
