@@ -97,6 +97,7 @@ struct coordinator {
     uint64_t retry_ns; /* something lacked memory: try again then; UINT64_MAX: nothing */
     uint64_t *explained_slots; /* decision.c's scratch */
     size_t explained_capacity;
+    unsigned spare_next; /* of the queue's demands: where park_spare looks first */
     struct admission admission;
     struct straggling *straggling; /* speculation.c's; NULL: no task may be doubled */
     struct remedy *remedy;

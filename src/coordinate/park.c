@@ -216,12 +216,17 @@ static bool give_up(struct coordinator *coordinator, struct claim *claim) {
 void park_spare(struct coordinator *coordinator) {
     struct wait_queue *queue = &coordinator->queue;
     uint64_t most = 2 * (uint64_t)coordinator->options.claims_max, looks = most;
+    unsigned first = coordinator->spare_next;
     for (unsigned i = 0; i < queue->filled_count; i++) {
-        const struct heap *waiting = &queue->filled[i]->waiting;
+        const struct heap *waiting = &queue->filled[(first + i) % queue->filled_count]->waiting;
         /* From the last leaf on: mostly the less urgent ones, and the order holds whichever it is. */
         for (size_t at = waiting->count; at-- > 1;) {
-            if (coordinator->ledger.by_state[CLAIM_WAITING] <= most || looks-- == 0)
+            if (coordinator->ledger.by_state[CLAIM_WAITING] <= most)
                 return;
+            if (looks-- == 0) { /* those of this demand may all have to stay: the next one's turn */
+                coordinator->spare_next = (first + i + 1) % queue->filled_count;
+                return;
+            }
             struct claim *claim = CLAIM_OF(waiting->nodes[at], wait);
             if (only_waits(claim) && !give_up(coordinator, claim))
                 return; /* no memory */

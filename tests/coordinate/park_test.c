@@ -144,6 +144,37 @@ static void the_last_agent_ends(void **state) {
     assert_int_equal(world.statistics.live, 0);
 }
 
+static void submit_firm_elsewhere(struct world *world, struct turn *turn, unsigned count) {
+    world_submit(world, turn,
+                 &(struct task_shape){.count = count,
+                                      .expected_ns = 10 * MS,
+                                      .deadline_ns = 60000 * MS,
+                                      .firm = true,
+                                      .capability = 1});
+}
+
+/* What has to keep its claim in one demand does not keep others from giving up theirs. */
+static void firm_claims_of_others_are_passed(void **state) {
+    (void)state;
+    uint64_t parked[2];
+    for (unsigned firm = 0; firm < 2; firm++) {
+        static struct world world;
+        world_open(&world, 89);
+        world.options.claims_max = 4;
+        world_agent(&world, SCRIPT_ACCEPT, 10 * MS, 0);
+        world_agent(&world, SCRIPT_ACCEPT, 200 * MS, 1);
+        if (firm)
+            world_action(&world, 0, submit_firm_elsewhere, 60);
+        for (unsigned priority = 1; priority < 41; priority++)
+            world_action(&world, priority * MS, submit_urgent, priority);
+        world_run(&world);
+        assert_int_equal(world.run_error, TROUPE_OK);
+        world_close(&world);
+        parked[firm] = world.statistics.parked;
+    }
+    assert_true(parked[0] > 800 && parked[1] > 800 + (parked[0] - 800) / 2); /* more than once */
+}
+
 /* Each batch is more urgent than all before it, so each gets claims at once. */
 static void claims_are_given_up_again(void **state) {
     (void)state;
@@ -255,6 +286,7 @@ int main(void) {
         cmocka_unit_test(a_deadline_ends_them),
         cmocka_unit_test(the_last_agent_ends),
         cmocka_unit_test(claims_are_given_up_again),
+        cmocka_unit_test(firm_claims_of_others_are_passed),
         cmocka_unit_test(what_still_waits_is_freed_with_it),
         cmocka_unit_test(equals_go_in_the_order_in_which_they_came),
         cmocka_unit_test(a_firm_task_waits_for_an_agent_that_is_silent),
